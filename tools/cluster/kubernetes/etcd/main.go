@@ -1,0 +1,10 @@
+// Etcd, at the version that this Kubernetes asks for.
+package main
+
+import (
+	"os"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+)
+
+func main() { etcdmain.Main(os.Args) }

@@ -1,0 +1,1 @@
+"""The door of the controller: docs/protocol.md section 6."""

@@ -1,0 +1,1 @@
+"""From durable lines to ranks, feed items and series."""

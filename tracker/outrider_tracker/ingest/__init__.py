@@ -1,0 +1,1 @@
+"""The door of the sidecars: docs/protocol.md section 5."""

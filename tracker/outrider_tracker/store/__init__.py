@@ -1,0 +1,1 @@
+"""What the tracker keeps, and how: SQLite for rows, a folder for blobs."""

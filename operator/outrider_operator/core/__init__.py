@@ -1,0 +1,1 @@
+"""Decisions: pure functions over observed objects. Nothing here talks to anything."""

@@ -1,4 +1,4 @@
-"""Keeps a second copy of everything that a process prints, byte for byte, so that a test can compare it with what the tracker has.
+"""Keeps a second copy of all that a process prints, byte for byte, for a test to compare with what the tracker has.
 
 Not needed for tracking: a real training script leaves this out.
 """
@@ -15,7 +15,7 @@ SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 class _Both(io.RawIOBase):
-    """A raw file whose every write goes to the record first and to the real descriptor next, with no signal in between."""
+    """A raw file: each write goes to the record and then to the real descriptor, with no signal in between."""
 
     def __init__(self, record: int, real: int) -> None:
         self._record, self._real = record, real

@@ -1,6 +1,7 @@
 """Data-parallel training on the 8 x 8 digits: CPU, gloo, a line for each step of each rank. Seconds, not minutes.
 
-Nothing here is needed for tracking but the program itself. What it does beyond training is for people to look at and for tests to provoke:
+An ordinary program: tracking asks nothing of it. What it does beyond training is there to be looked at, and lets
+tests provoke faults. Its environment:
 
 EPOCHS        passes over the data (3)
 STEPS         exactly this many steps, in as many passes as it takes
@@ -32,10 +33,11 @@ if os.environ.get("RECORD_DIR"):
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     record(Path(os.environ["RECORD_DIR"]), f"rank{RANK}.restart{RESTART}")
 
-import numpy as np
-import torch
-import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
+# After the record has begun, so that what they print is in it.
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import torch.distributed as dist  # noqa: E402
+from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 
 DIGITS = os.environ.get("DIGITS", "/usr/lib/python3/dist-packages/sklearn/datasets/data/digits.csv.gz")
 CHECKPOINT_EVERY = 10

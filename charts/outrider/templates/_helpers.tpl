@@ -18,7 +18,7 @@
 {{- if .Values.tracker.enabled -}}
 https://{{ include "outrider.fullname" . }}-tracker.{{ .Release.Namespace }}.svc:8443
 {{- else -}}
-{{- required "tracker.enabled is false, so tracker.external.url must say where the tracker is, as https://host:port" .Values.tracker.external.url -}}
+{{- .Values.tracker.external.url -}}
 {{- end -}}
 {{- end -}}
 

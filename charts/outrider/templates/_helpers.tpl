@@ -31,6 +31,28 @@ https://{{ include "outrider.fullname" . }}-tracker.{{ .Release.Namespace }}.svc
 {{- with $own.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
+{{/* OUTRIDER_INJECTION: what webhook and controller inject, as the JSON object that outrider_operator/core/injection_config.py reads. */}}
+{{- define "outrider.injection" -}}
+{{- $injection := .Values.injection -}}
+{{- $config := dict
+  "trackerUrl" (include "outrider.trackerURL" .)
+  "image" (include "outrider.image" (list . "sidecar"))
+  "imagePullPolicy" .Values.image.pullPolicy
+  "imagePullSecrets" $injection.imagePullSecrets
+  "guaranteed" $injection.resources.guaranteed
+  "burstable" $injection.resources.burstable
+  "bestEffort" $injection.resources.bestEffort
+  "spoolLimit" $injection.spoolLimit
+  "metricsInterval" $injection.metricsInterval
+  "linger" $injection.linger
+  "capture" $injection.capture
+-}}
+{{- if not .Values.tracker.enabled -}}
+{{- $_ := set $config "ca" .Values.tracker.external.ca -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end -}}
+
 {{/* Labels that select a part's pods, from (list root "webhook"). Immutable: nothing that changes with a version. */}}
 {{- define "outrider.selector" -}}
 {{- $root := index . 0 -}}

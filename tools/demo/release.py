@@ -1,0 +1,44 @@
+"""Installs the chart, or upgrades what is installed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import helm_python
+
+from tools.demo.errors import DemoError
+
+CHART = Path(__file__).resolve().parents[2] / "charts" / "outrider"
+NAME = "outrider"
+NAMESPACE = "outrider"
+
+
+def values(contents: Mapping[str, str]) -> dict[str, Any]:
+    """The demo's values. contents: for each image what it was built from, so that a rebuilt one restarts its pods."""
+    annotation = "outrider.dev/image-content"
+
+    def pods(image: str) -> dict[str, Any]:
+        return {"podAnnotations": {annotation: contents[image]}} if image in contents else {}
+
+    return {
+        "image": {"pullPolicy": "Never"},
+        "controller": pods("outrider-operator"),
+        "webhook": pods("outrider-operator"),
+        "tracker": {
+            **pods("outrider-tracker"),
+            "service": {"type": "NodePort"},
+            "storage": {"ephemeral": True, "size": "2Gi"},
+        },
+    }
+
+
+def install(kubeconfig: Path, given: Mapping[str, Any]) -> str:
+    """Bring the release to the chart and these values; gives one line about it. DemoError with Helm's own words."""
+    try:
+        with helm_python.Config(kubeconfig_path=kubeconfig, namespace=NAMESPACE) as config:
+            there = any(release["name"] == NAME for release in config.list(all_states=True))
+            act = config.upgrade if there else config.install
+            done = act(CHART, NAME, dict(given), timeout=60)
+    except helm_python.HelmError as error:
+        raise DemoError(f"Helm could not install {CHART.name}: {error}") from error
+    return f"release {NAME}, revision {done['revision']}, {done['status']}"

@@ -6,7 +6,7 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,14 +52,12 @@ def full_reference(reference: str) -> str:
     return reference
 
 
-def write_archive(out: Path, reference: str, layer: Path, config: ImageConfig, arch: str) -> str:
-    """Write a docker archive with one layer, a tar file of a root file system; gives the image's id (sha256, hex)."""
-    with open(layer, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+def write_archive(out: Path, reference: str, layers: Sequence[Path], config: ImageConfig, arch: str) -> str:
+    """Write a docker archive of some layers, tar files one upon the other; gives the image's id (sha256, hex)."""
     described = {
         "architecture": arch,
         "os": "linux",
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(layer)}" for layer in layers]},
         "config": {
             "Cmd": list(config.command),
             "Entrypoint": list(config.entrypoint),
@@ -70,14 +68,21 @@ def write_archive(out: Path, reference: str, layer: Path, config: ImageConfig, a
     }
     content = json.dumps(described, sort_keys=True).encode()
     image_id = hashlib.sha256(content).hexdigest()
-    manifest = [{"Config": f"{image_id}.json", "RepoTags": [full_reference(reference)], "Layers": ["layer.tar"]}]
+    names = [f"layer-{number}.tar" for number in range(len(layers))]
+    manifest = [{"Config": f"{image_id}.json", "RepoTags": [full_reference(reference)], "Layers": names}]
     with tarfile.open(out, "w") as archive:
         for name, data in ((f"{image_id}.json", content), ("manifest.json", json.dumps(manifest).encode())):
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-        archive.add(layer, arcname="layer.tar")
+        for name, layer in zip(names, layers, strict=True):
+            archive.add(layer, arcname=name)
     return image_id
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def references(archive: Path) -> list[str]:
@@ -106,7 +111,7 @@ def packed(reference: str, source: Path, config: ImageConfig, work: Path) -> Ite
             layer = folder / "layer.tar"
             run("tar", "--numeric-owner", "--sort=name", "--one-file-system", "-C", source, "-cf", layer, ".")
         archive = folder / "image.tar"
-        write_archive(archive, reference, layer, config, architecture())
+        write_archive(archive, reference, [layer], config, architecture())
         yield archive
     finally:
         shutil.rmtree(folder)

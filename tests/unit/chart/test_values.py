@@ -9,10 +9,12 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.unit.chart.rendering import CHART, named, notes, render
+from outrider_operator.core import injection_config
+from tests.unit.chart.rendering import CHART, containers, named, notes, render, templates
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+PEM = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
 
 
 def properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -122,3 +124,42 @@ def test_the_admin_key_has_the_form_that_clients_expect() -> None:
         for found in render({"tracker": {"adminKey": {"existingSecret": "mine"}}})
         if found["metadata"]["name"] == "outrider-admin"
     ]
+
+
+def test_what_the_chart_says_about_injection_is_what_the_operator_reads() -> None:
+    """The webhook and the controller get the same settings; none is unknown to them."""
+    values = {
+        "injection": {
+            "linger": "2m",
+            "spoolLimit": "512Mi",
+            "metricsInterval": "5s",
+            "capture": "wrap",
+            "imagePullSecrets": ["pull"],
+            "resources": {"burstable": {"limits": {"memory": "300Mi"}}},
+        },
+        "tracker": {"enabled": False, "external": {"url": "https://tracker.example.com:443", "ca": PEM}},
+    }
+    texts = {
+        variable["value"]
+        for template in templates(render(values)).values()
+        for variable in containers(template)[0]["env"]
+        if variable["name"] == injection_config.ENV_CONFIG
+    }
+    (text,) = texts
+    found = injection_config.from_env({injection_config.ENV_CONFIG: text})
+    assert found.tracker_url == "https://tracker.example.com:443"
+    assert found.ca == PEM
+    assert found.image == "outrider-sidecar:0.1.0"
+    assert found.linger == 120
+    assert found.spool_limit == 512 << 20
+    assert found.metrics_interval == 5
+    assert found.image_pull_secrets == ("pull",)
+    assert found.burstable["limits"]["memory"] == "300Mi"
+
+
+def test_the_charts_defaults_of_injection_are_the_operators() -> None:
+    """Two places that say the same say it alike."""
+    (container,) = containers(templates(render())["webhook"])
+    text = next(variable["value"] for variable in container["env"] if variable["name"] == injection_config.ENV_CONFIG)
+    found = injection_config.from_env({injection_config.ENV_CONFIG: text})
+    assert found == injection_config.InjectionConfig(tracker_url=found.tracker_url, image=found.image)

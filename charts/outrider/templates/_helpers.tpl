@@ -147,3 +147,14 @@ topologySpreadConstraints:
   labelSelector:
     matchLabels: {{- include "outrider.selector" . | nindent 6 }}
 {{- end -}}
+
+{{/* The ingress rules through which metrics are read from port "health": none where nobody is named. */}}
+{{- define "outrider.metricsRule" -}}
+{{- with .Values.networkPolicy.metricsFrom -}}
+- from: {{- toYaml . | nindent 4 }}
+  ports:
+  - {port: health, protocol: TCP}
+{{- else -}}
+[]
+{{- end -}}
+{{- end -}}

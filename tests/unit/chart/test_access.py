@@ -82,6 +82,17 @@ def test_network_policies_close_the_controller_and_open_what_must_be_open() -> N
     assert not of_kind(render({"networkPolicy": {"enabled": False}}), "NetworkPolicy")
 
 
+def test_who_may_read_metrics_is_let_in_to_the_health_port_alone() -> None:
+    """A monitoring namespace, say."""
+    peers = [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}]
+    found = of_kind(render({"networkPolicy": {"metricsFrom": peers}}), "NetworkPolicy")
+    rules_of = {policy["metadata"]["name"]: policy["spec"]["ingress"] for policy in found}
+    metrics = {"from": peers, "ports": [{"port": "health", "protocol": "TCP"}]}
+    assert rules_of["outrider-controller"] == [metrics]
+    assert metrics in rules_of["outrider-webhook"]
+    assert metrics not in rules_of["outrider-tracker"]
+
+
 def test_what_sidecars_and_browsers_know_is_kept_on_uninstall() -> None:
     """The CA that running sidecars trust, the admin's key, and the CRD with every Run."""
     for kind, name in (

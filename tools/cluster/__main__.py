@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from tools.cluster import build
 from tools.cluster.cluster import Cluster
 from tools.cluster.errors import ClusterError
 from tools.cluster.images import ImageConfig
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--toleration-seconds", type=int, metavar="N", help="how long pods stay on a node that is not Ready (30)"
     )
+    add("build", "build the cluster's programs where they are missing")
     add("down", "take a cluster down and remove everything of it")
     add("status", "what runs and what it says of itself; exit code 1 where something is missing")
     add("env", "print the shell line that points kubectl at the cluster")
@@ -83,6 +85,11 @@ def _run(command: str, name: str, options: dict[str, object]) -> int:
         print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
         return 0
     cluster = Cluster(name)
+    if command == "build":
+        for module in (build.KUBERNETES, build.COREDNS):
+            print(build.built(module))
+        build.pause_program()
+        return 0
     if command == "down":
         there = cluster.exists
         cluster.down()

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,13 @@ class ImageError(RuntimeError):
 class Part:
     """One image. `inputs` are files and folders below the repository's root; `{arch}` in one is the architecture.
 
-    made_by: inputs that are built themselves, and the command that does it.
+    made_by: inputs that are built themselves, and the command that does it. `wanted` ones may lack, with a warning.
     """
 
     name: str
     inputs: tuple[str, ...]
     made_by: tuple[tuple[str, str], ...] = ()
+    wanted: tuple[tuple[str, str], ...] = ()
     version: str = __version__
 
     @property
@@ -50,7 +52,7 @@ SIDECAR = Part(
 TRACKER = Part(
     "tracker",
     ("tracker/Dockerfile", "locks/tracker.txt", "sidecar/outrider_sidecar", "tracker/outrider_tracker"),
-    (("tracker/outrider_tracker/static/index.html", "make web"),),
+    wanted=(("tracker/outrider_tracker/static/index.html", "make web"),),
 )
 # The examples' image is no Dockerfile's: see trainer.py.
 TRAINER = Part("trainer", ("examples/trainer-image", "examples/scripts"))
@@ -64,6 +66,9 @@ def files(part: Part, arch: str, root: Path = ROOT) -> list[Path]:
             raise ImageError(
                 f"{needed.format(arch=arch)} is not built yet, and image {part.repository} needs it: run `{command}`"
             )
+    for wish, command in part.wanted:
+        if not (root / wish).exists():
+            print(f"warning: image {part.repository} is made without {wish}; `{command}` builds it", file=sys.stderr)
     return sorted(set(_walk(root, (given.format(arch=arch) for given in part.inputs))))
 
 

@@ -1,0 +1,92 @@
+# Every target installs what it needs. What is up to date is not made again.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+WEB := tracker/web
+STATIC := tracker/outrider_tracker/static
+WEB_SOURCES := $(shell find $(WEB) -path $(WEB)/node_modules -prune -o -type f -print 2>/dev/null) tracker/openapi.json
+# The image registry that `make images` pushes to, and the tag; without a registry it only builds.
+REGISTRY ?=
+TAG ?=
+# What `make test` hands to pytest: make test PYTEST="tests/unit -x"
+PYTEST ?= -n 2
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | column -t -s $$'\t'
+
+.PHONY: demo
+demo: prerequisites-demo venv rider web cluster-programs ## a real cluster, Outrider in it, a torchrun job tracked; left running
+	$(PYTHON) -m tools.demo
+
+.PHONY: test
+test: prerequisites venv rider web cluster-programs lint ## everything that gates a change
+	$(PYTHON) -m pytest $(PYTEST)
+
+.PHONY: lint
+lint: venv ## style, types and layers
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+.PHONY: bench
+bench: prerequisites-demo venv rider web cluster-programs ## the benchmark tables
+	$(PYTHON) -m bench
+
+.PHONY: cluster
+cluster: prerequisites-cluster venv cluster-programs ## a real Kubernetes on this machine, alone
+	$(PYTHON) -m tools.cluster up
+
+.PHONY: clean-cluster
+clean-cluster: venv ## takes that down again
+	$(PYTHON) -m tools.cluster down
+
+.PHONY: cluster-programs
+cluster-programs: venv ## builds Kubernetes, etcd and CoreDNS into the cache (minutes, once)
+	$(PYTHON) -m tools.cluster build
+
+.PHONY: images
+images: prerequisites-images venv rider web ## builds the images; REGISTRY=… [TAG=…] pushes them
+ifeq ($(REGISTRY),)
+	$(PYTHON) -m tools.images build
+else
+	$(PYTHON) -m tools.images push --registry $(REGISTRY) $(if $(TAG),--tag $(TAG))
+endif
+
+.PHONY: rider
+rider: prerequisites-build ## the static program of the sidecar
+	$(MAKE) -C sidecar/rider
+
+.PHONY: web
+web: $(STATIC)/index.html ## the tracker's web UI
+
+$(STATIC)/index.html: $(WEB)/node_modules/.installed $(WEB_SOURCES)
+	cd $(WEB) && ../../tools/with-node npm run build
+	touch $@
+
+$(WEB)/node_modules/.installed: $(WEB)/package-lock.json
+	cd $(WEB) && ../../tools/with-node npm ci --no-audit --no-fund
+	touch $@
+
+.PHONY: venv
+venv: .venv/.installed ## the development environment, from the lock
+
+.venv/.installed: locks/dev.txt tools/bootstrap.txt pyproject.toml | prerequisites-build
+	tools/make-venv
+	touch $@
+
+.PHONY: prerequisites prerequisites-build prerequisites-cluster prerequisites-images prerequisites-demo
+prerequisites: ## Debian packages that are lacking; asks for root only then
+	@tools/install-prerequisites
+prerequisites-build:
+	@tools/install-prerequisites build
+prerequisites-cluster:
+	@tools/install-prerequisites build cluster
+prerequisites-images:
+	@tools/install-prerequisites build images
+prerequisites-demo:
+	@tools/install-prerequisites build cluster images

@@ -38,6 +38,8 @@ INJECTED: Final = "outrider.dev/injected"  # annotation of a pod: what was added
 SKIPPED: Final = "outrider.dev/skipped"  # annotation of a pod: what was not done and why
 TRACKED: Final = "outrider.dev/tracked"  # label "true" of every injected pod: the controller's server-side selector
 RUN_NAME: Final = "outrider.dev/run"  # label of a workload (and its pods) that a Run made: the Run's name
+AUTO: Final = "outrider.dev/auto"  # label "true" of every Run that the controller made for a workload that it found
+WORKLOAD_UID: Final = "outrider.dev/workload-uid"  # annotation of a Run: UID of the workload that it is bound to
 FORGOTTEN: Final = "outrider.dev/forgotten"  # annotation of a workload whose Run a person deleted: make none again
 SUBMITTER: Final = "outrider.dev/submitter"  # annotation of a Run: who created it, stamped by admission policy
 

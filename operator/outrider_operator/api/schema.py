@@ -56,7 +56,7 @@ def _convert(node: dict[str, Any], definitions: dict[str, Any], where: str, seen
     default = out.pop("default", None)
     if isinstance(description := out.get("description"), str):
         out["description"] = " ".join(description.split())
-        if isinstance(default, str):
+        if default and isinstance(default, str):
             out["description"] += f" Default: {default}."
     return out
 

@@ -33,8 +33,9 @@ class InjectionConfig:
     """https://host:port of the tracker, as pods reach it."""
     image: str
     """The sidecar's image."""
-    ca: str = ""
-    """PEM text of the CAs that the tracker's certificate may be signed by; empty: the image's own bundle."""
+    ca: str | None = None
+    """PEM text of the CAs that the tracker's certificate may be signed by; empty: the image's own bundle; absent: our
+    own CA, from the Secret that the controller fills."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     """Names of pull secrets in the training namespaces."""

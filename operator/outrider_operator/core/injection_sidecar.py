@@ -102,7 +102,7 @@ def _env(pod: Pod, config: InjectionConfig, plan: Plan, spool: int) -> list[dict
     values = {
         contract.ENV_DIR: contract.MOUNT_PATH,
         contract.ENV_TRACKER_URL: config.tracker_url.rstrip("/"),
-        contract.ENV_CA: config.ca,
+        contract.ENV_CA: config.ca or "",
         contract.ENV_TOKEN_FILE: f"{contract.TOKEN_MOUNT}/token",
         contract.ENV_OWNER: _json(said),
         contract.ENV_CONTAINERS: _json([trainer.described for trainer in plan.trainers]),

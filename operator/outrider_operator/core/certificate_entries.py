@@ -1,0 +1,16 @@
+"""Names of the entries of the Secret of certificates; apart, so that the webhook reads it without the cryptography."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CA_CERT: Final = "ca.crt"
+CA_KEY: Final = "ca.key"
+WEBHOOK_CERT: Final = "webhook.crt"
+WEBHOOK_KEY: Final = "webhook.key"
+TRACKER_CERT: Final = "tracker.crt"
+TRACKER_KEY: Final = "tracker.key"
+LEAVES: Final = {"webhook": (WEBHOOK_CERT, WEBHOOK_KEY), "tracker": (TRACKER_CERT, TRACKER_KEY)}
+
+NEXT_CERT: Final = "next-ca.crt"
+NEXT_KEY: Final = "next-ca.key"

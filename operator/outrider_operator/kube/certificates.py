@@ -1,0 +1,120 @@
+"""Keeps the Secret of certificates good, and the webhook's configuration trusting it.
+
+The holder of the Lease calls it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from outrider_operator.core.certificate_entries import CA_CERT
+from outrider_operator.core.certificates import Decision, Names, Step, carry_out, decide
+
+log = logging.getLogger(__name__)
+
+
+class CertificateApi(Protocol):
+    """What is needed of the API server. Each method raises what its client raises; the caller tries again."""
+
+    async def get_secret(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """The Secret, or None where it does not exist."""
+        ...
+
+    async def replace_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+        """Replace the Secret at the resourceVersion that the body names; a conflict raises."""
+        ...
+
+    async def get_webhook_configuration(self, name: str) -> Mapping[str, Any] | None:
+        """The MutatingWebhookConfiguration, or None where it does not exist."""
+        ...
+
+    async def patch_webhook_configuration(self, name: str, patch: list[dict[str, Any]]) -> None:
+        """Apply a JSON patch to it."""
+        ...
+
+
+class MissingSecretError(RuntimeError):
+    """The Secret that the chart makes does not exist."""
+
+
+async def ensure_certificates(
+    api: CertificateApi, *, namespace: str, secret: str, webhook_configuration: str, names: Names, now: dt.datetime
+) -> Decision:
+    """Do the next step about the certificates, and make the webhook's configuration trust the bundle.
+
+    The configuration trusts a new CA before the webhook can serve a leaf of it, except where there was no usable CA at
+    all: then admissions fail open until both are done.
+
+    Args:
+        api: the API server.
+        namespace: of the Secret.
+        secret: its name; it must exist, if empty.
+        webhook_configuration: name of the MutatingWebhookConfiguration.
+        names: DNS names of each leaf.
+        now: aware.
+
+    Returns:
+        What was decided; call again at once unless it is KEEP, then once an hour.
+
+    Raises:
+        MissingSecretError: the Secret does not exist; says which.
+
+    """
+    found = await api.get_secret(namespace, secret)
+    if found is None:
+        raise MissingSecretError(f"Secret {namespace}/{secret} does not exist: install the chart again, it makes it")
+    data = _decode(found)
+    decision = decide(data, now, names)
+    if decision.step is not Step.KEEP:
+        log.info("certificates in Secret %s/%s: %s (%s)", namespace, secret, decision.step, decision.why)
+        data = carry_out(decision, data, now, names)
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        await api.replace_secret(namespace, secret, {**found, "data": {**_foreign(found, data), **encoded}})
+    await _trust(api, webhook_configuration, data[CA_CERT])
+    return decision
+
+
+async def _trust(api: CertificateApi, name: str, bundle: str) -> None:
+    configuration = await api.get_webhook_configuration(name)
+    if configuration is None:
+        log.warning("MutatingWebhookConfiguration %s does not exist: no pod is injected at admission", name)
+        return
+    patch = trust_patch(configuration, bundle)
+    if patch:
+        await api.patch_webhook_configuration(name, patch)
+        log.info("MutatingWebhookConfiguration %s trusts the CA", name)
+
+
+def trust_patch(configuration: Mapping[str, Any], bundle: str) -> list[dict[str, Any]]:
+    """The JSON patch that gives every webhook of the configuration the bundle; empty where all have it.
+
+    It names what it expects at each place, so that a configuration that was changed meanwhile is not patched by index.
+    """
+    encoded = base64.b64encode(bundle.encode()).decode()
+    patch: list[dict[str, Any]] = []
+    for index, webhook in enumerate(configuration.get("webhooks") or ()):
+        if webhook.get("clientConfig", {}).get("caBundle") != encoded:
+            patch += [
+                {"op": "test", "path": f"/webhooks/{index}/name", "value": webhook["name"]},
+                {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": encoded},
+            ]
+    return patch
+
+
+def _decode(secret: Mapping[str, Any]) -> dict[str, str]:
+    out = {}
+    for key, value in (secret.get("data") or {}).items():
+        try:
+            out[key] = base64.b64decode(value).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            log.warning("Secret %s: the entry %s is no text; left as it is", secret["metadata"].get("name"), key)
+    return out
+
+
+def _foreign(secret: Mapping[str, Any], ours: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in (secret.get("data") or {}).items() if key not in ours}

@@ -1,0 +1,171 @@
+"""Every byte that each rank wrote is at the tracker under its rank, once, whatever happens in the middle.
+
+Each scenario trains twice at once: as root without a securityContext, and as UID 1000 where Pod Security "restricted"
+is enforced. What is compared is the record that the training script keeps of itself.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from tests.e2e import faults
+from tests.e2e.kube import Obj, wait_for
+from tests.e2e.product import Product, names_of, state, uids
+
+pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(420)]
+
+TRACKER_PORT = 8443
+
+
+@dataclass
+class Pair:
+    """The two jobs of a scenario."""
+
+    product: Product
+    jobs: list[Obj]
+
+    def each(self, act: Callable[[Obj], object]) -> None:
+        """Does something for both."""
+        for job in self.jobs:
+            act(job)
+
+    def pods(self) -> list[Obj]:
+        """The pods of both."""
+        return [pod for job in self.jobs for pod in self.product.pods_of(*names_of(job))]
+
+    def check(self, expected_state: str) -> None:
+        """Both ended in this state, and all of their bytes are there."""
+        for job, pod_uids in zip(self.jobs, self.pod_uids, strict=True):
+            run = self.product.wait_ended(job)
+            assert state(run) == expected_state, run["status"]
+            self.product.wait_bytes(run, pod_uids)
+
+    def remember(self) -> None:
+        """Keeps the pods' UIDs: some scenarios delete the pods."""
+        self.pod_uids = [uids(self.product.pods_of(*names_of(job))) for job in self.jobs]
+
+
+@pytest.fixture
+def start(product: Product, ns: str, restricted_ns: str) -> Callable[..., Pair]:
+    """Starts an example in both forms and waits until all ranks train."""
+
+    def go(example: str = "torchrun-ddp", **environment: str) -> Pair:
+        jobs = [
+            product.start(ns, example, environment),
+            product.start(restricted_ns, example, environment, restricted=True),
+        ]
+        pair = Pair(product, jobs)
+        pair.each(product.wait_joined)
+        pair.remember()
+        return pair
+
+    return go
+
+
+def test_normal_end(product: Product, start: Callable[..., Pair]) -> None:
+    """A job that nothing happens to: Finished, 4 of 4 ranks, every byte."""
+    pair = start()
+    pair.check("Finished")
+    for job in pair.jobs:
+        run = product.wait_ended(job)
+        assert run["status"]["ranks"]["summary"] == "4/4"
+        ranks = [rank for rank in product.ranks(run) if rank["role"] == "rank"]
+        assert sorted((r["rank"], r["exitCode"], r["state"]) for r in ranks) == [(n, 0, "exited") for n in range(4)]
+        assert [r["nodeRank"] for r in sorted(ranks, key=lambda r: r["rank"])] == [0, 0, 1, 1] or {
+            r["nodeRank"] for r in ranks
+        } == {0, 1}
+
+
+def test_a_rank_raises(start: Callable[..., Pair]) -> None:
+    """Rank 3's traceback arrives whole."""
+    start("rank-failure", PEERS_WAIT="3").check("Failed")
+
+
+def test_a_rank_is_killed_for_memory(start: Callable[..., Pair]) -> None:
+    """What rank 3 wrote until the kernel killed it arrives whole."""
+    start("oom", PEERS_WAIT="3").check("Failed")
+
+
+def test_deletion_with_grace(product: Product, start: Callable[..., Pair]) -> None:
+    """The Job is deleted in the middle: the ranks' last lines still arrive, and the Run says Killed."""
+    pair = start(STEPS="1000", STEP_DELAY="0.2")
+    pair.each(lambda job: product.wait_step(job, 8))
+    pair.each(lambda job: product.kube.delete("Job", *names_of(job), policy="Foreground"))
+    pair.check("Killed")
+
+
+def test_tracker_away_for_30_seconds(product: Product, start: Callable[..., Pair]) -> None:
+    """Packets to the tracker are swallowed for half a minute: the ranks never notice, and nothing is missing."""
+    pair = start(STEPS="130", STEP_DELAY="0.3")
+    addresses = [pod["status"]["podIP"] for pod in product.part("tracker")]
+    with faults.packets_dropped(product.nodes, addresses, TRACKER_PORT):
+        # 100 steps of at least 0.3 s are half a minute by the trainers' own clocks.
+        pair.each(lambda job: product.wait_step(job, 110, 180))
+    pair.check("Finished")
+
+
+def test_collector_killed_twice(product: Product, start: Callable[..., Pair]) -> None:
+    """SIGKILL to the collector of every pod, twice: it comes back, and nothing is missing or doubled."""
+    pair = start(STEPS="80", STEP_DELAY="0.3")
+    killed: set[int] = set()
+    for step in (5, 30):
+        pair.each(partial(product.wait_step, step=step))
+        for pod in pair.pods():
+            killed.add(wait_for("the collector", partial(_kill_collector, pod)))
+    assert len(killed) == 8
+    pair.check("Finished")
+
+
+def _kill_collector(pod: Obj) -> int | None:
+    try:
+        return faults.kill(pod, "outrider", "outrider_sidecar", signal.SIGKILL)
+    except AssertionError:
+        return None  # it is just being started again
+
+
+def test_tracker_killed(product: Product, start: Callable[..., Pair]) -> None:
+    """SIGKILL to the tracker in the middle: what it had acknowledged it still has, the rest is sent again."""
+    pair = start(STEPS="60", STEP_DELAY="0.3")
+    for step in (5, 25):
+        pair.each(partial(product.wait_step, step=step))
+        (pod,) = product.part("tracker")
+        before = restarts(pod)
+        faults.kill(pod, "tracker", "outrider-tracker")
+
+        def back(before: int = before) -> bool:
+            (now,) = product.part("tracker")
+            return restarts(now) > before and now["status"]["containerStatuses"][0]["ready"]
+
+        wait_for("the tracker to be back", back, 90)
+    pair.check("Finished")
+
+
+def restarts(pod: Obj) -> int:
+    """How often the pod's first container was started again."""
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])
+
+
+def test_tracker_gone_for_good(product: Product, start: Callable[..., Pair]) -> None:
+    """The tracker goes before the end and stays away: the job ends with its own code in its own time, and what could
+    not be sent is shown to the byte."""
+    pair = start(STEPS="40", STEP_DELAY="0.2")
+    addresses = [pod["status"]["podIP"] for pod in product.part("tracker")]
+    with faults.packets_dropped(product.nodes, addresses, TRACKER_PORT):
+        for job in pair.jobs:
+            ns, name = names_of(job)
+            wait_for(f"Job {name} to be Complete", partial(product.job_condition, ns, name, "Complete"), 180)
+        written = [product.recorder.written(pod_uids) for pod_uids in pair.pod_uids]
+    for job, sizes in zip(pair.jobs, written, strict=True):
+        run = product.wait_run(
+            job, "the loss in the Run's status", lambda run: run["status"].get("collection", {}).get("unsentBytes"), 60
+        )
+        assert state(run) == "Finished"
+        kept = product.ends(run)
+        missing = sum(size - kept.get(stream, 0) for stream, size in sizes.items())
+        collection = run["status"]["collection"]
+        assert collection["unsentBytes"] + collection.get("lostBytes", 0) == missing, (collection, sizes, kept)

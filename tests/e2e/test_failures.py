@@ -1,0 +1,53 @@
+"""A failed rank is named in the Run while its peers still wait, and the Run ends with the Job.
+
+How many seconds it takes is measured by bench/failure_latency.py; here the order of things is what counts.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.kube import Obj
+from tests.e2e.product import Product, names_of, state, uids
+
+pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(300)]
+
+
+def main_container(pod: Obj) -> Obj:
+    """State of a pod's trainer."""
+    found: Obj = next(c for c in pod["status"]["containerStatuses"] if c["name"] == "train")["state"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("example", "reason", "words"),
+    [
+        ("rank-failure", "Error", "ValueError: rank 3 was asked to fail at step 20"),
+        ("oom", "OOMKilled", "holding_mib="),
+    ],
+)
+def test_named_while_the_peers_wait(product: Product, ns: str, example: str, reason: str, words: str) -> None:
+    """Rank, pod, node, reason and last lines are in the Run while pod 0's ranks still wait at that step."""
+    job = product.start(ns, example, {"PEERS_WAIT": "20"})
+    run = product.wait_run(job, "the failure", lambda run: run.get("status", {}).get("failure"), 120)
+    pods = product.pods_of(*names_of(job))
+    failure, third = run["status"]["failure"], pods[1]
+    assert "running" in main_container(pods[0]), "pod 0's ranks should still be waiting for their peer"
+    run = product.wait_run(job, "its last words", lambda run: run["status"]["failure"].get("lastWords"), 10)
+    failure = run["status"]["failure"]
+    assert (failure["rank"], failure["pod"], failure["node"], failure["reason"]) == (
+        3,
+        third["metadata"]["name"],
+        third["spec"]["nodeName"],
+        reason,
+    )
+    assert any(words in line for line in failure["lastWords"]), failure["lastWords"]
+    table = product.cluster.kubectl("get", "orun", "-n", ns, "-o", "wide")
+    assert f"rank 3 {reason}" in table, table
+    ended = product.wait_ended(job)
+    assert state(ended) == "Failed"
+    conditions = {c["type"]: c for c in ended["status"]["conditions"]}
+    assert conditions["RankFailed"]["status"] == "True"
+    assert conditions["Complete"]["status"] == "True"
+    assert ended["status"]["failure"]["rank"] == 3, "no victim may take the blame later on"
+    product.wait_bytes(ended, uids(pods))

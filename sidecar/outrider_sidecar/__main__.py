@@ -7,9 +7,13 @@ import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from outrider_sidecar import __version__
 from outrider_sidecar.config import VARIABLES, ConfigError, from_env
+
+if TYPE_CHECKING:
+    from outrider_sidecar.collector import Collector
 
 
 def usage() -> str:
@@ -43,10 +47,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> int:
     """Collect until SIGTERM or SIGINT; a second one ends at once."""
-    from outrider_sidecar.collector import Collector
+    # First of all: the pod may end while this process still starts.
+    asked = [0]
+
+    def ask(_number: int, _frame: object) -> None:
+        asked[0] += 1
+        if collector is not None:
+            collector.stop()
+
+    collector: Collector | None = None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+
+    from outrider_sidecar.collector import Collector as Runs
 
     try:
-        collector = Collector(from_env(os.environ))
+        collector = Runs(from_env(os.environ))
     except ConfigError as error:
         sys.stderr.write(f"outrider-sidecar: {error}\n")
         return 2
@@ -56,8 +72,8 @@ def run() -> int:
     except OSError as error:
         sys.stderr.write(f"outrider-sidecar: the shared volume cannot be used: {error}\n")
         return 2
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: collector.stop())
+    if asked[0]:
+        collector.stop()
     collector.run()
     sys.stderr.flush()
     # Threads may still wait for a tracker that does not answer; nobody waits for them.

@@ -108,6 +108,7 @@ class Collector:
 
     def run(self) -> None:
         """Collect until `stop`. Returns when the last words are written."""
+        say(f"following {self._config.directory} for source {self._config.source}")
         self._spool.restore(self._clock())
         self._files.start()
         while not self._step():
@@ -341,16 +342,17 @@ class Collector:
             text = "another collector speaks for this pod: this one tries again in 30 s"
             self._journal.warn("Fenced", text)
         if verdict.smaller and not flight.declares:
-            self._refused(flight, verdict.refused, now)
+            self._refused(flight, verdict, now)
         if verdict.accepts is not None and verdict.wait is not None:
             self._accepts, self._accepts_until = verdict.accepts, now + verdict.wait
-        if verdict.failed:
-            self._failed(now, verdict.warning[1] if verdict.warning else "the tracker did not take it", verdict.wait)
+        if verdict.failed or (verdict.smaller and flight.declares):
+            self._failed(now, verdict.warning[1] if verdict.warning else verdict.said, verdict.wait)
         elif verdict.wait is not None and not verdict.accepts:
             self._not_before = now + self._patience(verdict.wait)
 
-    def _refused(self, flight: Flight, code: str, now: float) -> None:
+    def _refused(self, flight: Flight, verdict: sending.Verdict, now: float) -> None:
         """A request is refused for what it holds: make it smaller, until the stream that is refused is known."""
+        self._not_before = now + self._patience(max(sending.BACKOFF_FIRST, verdict.wait or 0.0))
         if flight.raw > SMALLEST or len(flight.pieces) > 1:
             self._budget = max(SMALLEST, min(self._budget, flight.raw) // 2)
             return
@@ -359,9 +361,9 @@ class Collector:
             tail.strikes += 1
             tail.muted = now + min(60.0, 2.0**tail.strikes)
             if tail.strikes >= STRIKES:
-                text = f"the tracker refuses {piece.end - piece.start} bytes of {tail.name} at {piece.start} ({code})"
+                text = f"the tracker refuses {piece.end - piece.start} bytes of {tail.name} at {piece.start} ({verdict.said})"
                 self._journal.warn("StreamRefused", text + ": they are given up", path=tail.name)
-                piece.segment.give_up(piece.end, f"refused: {code}")
+                piece.segment.give_up(piece.end, f"refused: {verdict.refused}")
 
     def _failed(self, now: float, problem: str, wait: float | None = None) -> None:
         self._failures += 1

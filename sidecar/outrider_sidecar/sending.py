@@ -21,7 +21,7 @@ ANSWER_MOST: Final = 60.0
 
 
 def backoff(failures: int, chance: float) -> float:
-    """Seconds to wait after so many failures in a row: doubled each time, at most 5 s; `chance` in [0, 1) spreads it."""
+    """Seconds to wait after so many failures in a row: doubled each time, at most 5 s, spread by `chance` < 1."""
     most = min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
     return most * (0.5 + chance / 2)
 
@@ -49,10 +49,11 @@ class Verdict:
     refused: str = ""  # code of a refusal that says so
     accepts: frozenset[str] | None = None  # the store is full: only these kinds
     wait: float | None = None  # at least so many seconds; None: only back-off where `failed`
-    failed: bool = False
+    failed: bool = False  # back off, longer each time
     pace: float | None = None
     flush: bool = False
     warning: tuple[str, str] | None = None  # code, message
+    said: str = ""  # the answer, for people
 
 
 def judge(reply: Reply) -> Verdict:
@@ -73,7 +74,7 @@ def judge(reply: Reply) -> Verdict:
         case 409:
             return _conflict(str(code), error, said)
         case 400 | 413 | 422:
-            return Verdict(smaller=True, refused=str(code) or str(reply.status), failed=True, declare=True, wait=wait)
+            return Verdict(smaller=True, refused=str(code) or str(reply.status), wait=wait, said=said)
         case 401:
             text = f"{said}; the pod's token does not verify: check the tracker's OUTRIDER issuer and audience settings"
             return Verdict(failed=True, wait=wait, warning=("TokenRefused", text))
@@ -86,7 +87,7 @@ def judge(reply: Reply) -> Verdict:
             text = f"{said}; data waits on the pod's volume: give the tracker's store room"
             return Verdict(accepts=kinds, wait=wait if wait is not None else BACKOFF_MOST, warning=("StoreFull", text))
         case 429 | 503:
-            return Verdict(failed=True, wait=wait)
+            return Verdict(failed=True, wait=wait, said=said)
     return Verdict(failed=True, declare=True, wait=wait, warning=("TrackerError", said))
 
 
@@ -97,13 +98,13 @@ def _conflict(code: str, error: Mapping[str, Any], said: str) -> Verdict:
         at = At(stream, generation, end)
     match code:
         case contract.ERROR_GAP if at:
-            return Verdict(gap=at, failed=True)
+            return Verdict(gap=at, failed=True, said=said)
         case contract.ERROR_MISMATCH if at:
-            return Verdict(mismatch=at, failed=True)
+            return Verdict(mismatch=at, failed=True, said=said)
         case contract.ERROR_FENCED:
             return Verdict(fenced=True, declare=True, wait=FENCED_WAIT)
         case contract.ERROR_INCARNATION | contract.ERROR_UNDECLARED:
-            return Verdict(declare=True, failed=True)
+            return Verdict(declare=True, failed=True, said=said)
     return Verdict(declare=True, failed=True, warning=("TrackerConflict", said))
 
 

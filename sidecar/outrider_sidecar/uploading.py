@@ -65,7 +65,7 @@ class Uploader:
         self._pace = pace
 
     def upload(self, match: Match) -> None:
-        """Returns when the file is stored. Raises OSError (UnreachableError, or unreadable), ChangedError, RefusedError."""
+        """Returns when the file is stored. Raises OSError (away or unreadable), ChangedError, RefusedError."""
         fd = match.open()
         try:
             if signature(os.fstat(fd)) != match.signature:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.integration.sidecar.double import Double
 
 
@@ -27,6 +28,7 @@ class Pod:
         self.last_words = folder / "termination-log"
         self.log = folder / "collector.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
         self.env = {
             "PATH": os.environ["PATH"],
             "OUTRIDER_DIR": str(self.volume),
@@ -42,6 +44,8 @@ class Pod:
         with self.log.open("ab") as log:
             command = [sys.executable, "-W", "error", "-m", "outrider_sidecar", "run"]
             self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log)
+        self.starts += 1
+        until(lambda: self.log.read_text().count("outrider: following") == self.starts)
 
     def kill(self) -> None:
         assert self.process is not None

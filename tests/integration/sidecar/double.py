@@ -20,7 +20,7 @@ from typing import Any
 KINDS = {"stdout", "stderr", "events", "metrics", "user"}
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An error answer."""
 
     def __init__(self, status: int, code: str, message: str = "", **more: Any) -> None:
@@ -59,18 +59,20 @@ class Stream:
         newest = len(self.generations) - 1
         if generation == newest + 1:
             if offset:
-                raise Refused(409, "gap", "a generation begins at 0", stream=name, generation=generation, end=0)
+                raise RefusedError(409, "gap", "a generation begins at 0", stream=name, generation=generation, end=0)
             self.generations.append(Generation())
         elif generation > newest + 1 or generation < 0:
-            raise Refused(400, "frame", f"generation {generation} after {newest}")
+            raise RefusedError(400, "frame", f"generation {generation} after {newest}")
         kept = self.generations[generation].data
         if generation < newest and offset + len(raw) > len(kept):
-            raise Refused(409, "mismatch", "closed", stream=name, generation=newest, end=len(self.generations[-1].data))
+            raise RefusedError(
+                409, "mismatch", "closed", stream=name, generation=newest, end=len(self.generations[-1].data)
+            )
         if offset > len(kept):
-            raise Refused(409, "gap", stream=name, generation=generation, end=len(kept))
+            raise RefusedError(409, "gap", stream=name, generation=generation, end=len(kept))
         known = raw[: len(kept) - offset]
         if not self._same(generation, offset, known):
-            raise Refused(409, "mismatch", stream=name, generation=generation, end=len(kept))
+            raise RefusedError(409, "mismatch", stream=name, generation=generation, end=len(kept))
         kept += raw[len(known) :]
 
     def _same(self, generation: int, offset: int, known: bytes) -> bool:
@@ -84,15 +86,15 @@ class Stream:
 
     def lose(self, name: str, generation: int, start: int, end: int, reason: str) -> None:
         if end < start:
-            raise Refused(400, "frame", "a lost range that ends before it begins")
+            raise RefusedError(400, "frame", "a lost range that ends before it begins")
         newest = len(self.generations) - 1
         if generation == newest + 1:
             self.generations.append(Generation())
         elif not 0 <= generation <= newest:
-            raise Refused(400, "frame", f"generation {generation} after {newest}")
+            raise RefusedError(400, "frame", f"generation {generation} after {newest}")
         kept = self.generations[generation]
         if start > len(kept.data):
-            raise Refused(409, "gap", stream=name, generation=generation, end=len(kept.data))
+            raise RefusedError(409, "gap", stream=name, generation=generation, end=len(kept.data))
         if end > len(kept.data):
             kept.lost.append((len(kept.data), end, reason))
             kept.data += bytes(end - len(kept.data))
@@ -109,7 +111,7 @@ class Source:
 
 class Double:
     """`fault(method, path)` is asked before each request: None, or one of
-    "hang", "drop" (closed unanswered, nothing done), "drop-after" (done, then closed unanswered), or a Refused."""
+    "hang", "drop" (closed unanswered, nothing done), "drop-after" (done, then closed unanswered), or a RefusedError."""
 
     def __init__(self, token: str = "secret") -> None:
         self.token = token
@@ -118,12 +120,12 @@ class Double:
         self.directives: list[dict[str, Any]] = []
         self.sources: dict[str, Source] = {}
         self.appends: list[dict[str, Any]] = []  # of each accepted append: headers and frame counts
-        self.fault: Callable[[str, str], str | Refused | None] = lambda _method, _path: None
+        self.fault: Callable[[str, str], str | RefusedError | None] = lambda _method, _path: None
         self.requests = 0
         self.changed = threading.Condition()
         self.released = threading.Event()  # hanging requests return
         self._uploads: dict[str, dict[str, Any]] = {}
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self.port = 0
         self.start()
@@ -193,7 +195,7 @@ class Double:
 
     def declare(self, source: str, body: dict[str, Any]) -> dict[str, Any]:
         if body.get("protocol") != 1 or not body.get("instance") or not isinstance(body.get("pod"), dict):
-            raise Refused(400, "frame", f"declaration {body}")
+            raise RefusedError(400, "frame", f"declaration {body}")
         kept = self.sources.setdefault(source, Source())
         if body["instance"] != kept.instance:
             kept.epoch += 1
@@ -207,13 +209,13 @@ class Double:
     def append(self, source: str, headers: Any, body: bytes) -> dict[str, Any]:
         kept = self.sources.get(source)
         if kept is None:
-            raise Refused(409, "undeclared")
+            raise RefusedError(409, "undeclared")
         if headers["Outrider-Incarnation"] != self.incarnation:
-            raise Refused(409, "incarnation")
+            raise RefusedError(409, "incarnation")
         if int(headers["Outrider-Epoch"]) != kept.epoch:
-            raise Refused(409, "fenced")
+            raise RefusedError(409, "fenced")
         if headers["Content-Type"] != "application/x-outrider-frames" or len(body) > 8 << 20:
-            raise Refused(400, "frame", "content type or size")
+            raise RefusedError(400, "frame", "content type or size")
         int(headers["Outrider-Wall"]), int(headers["Outrider-Mono"]), int(headers["Outrider-Unsent"])
         trial: dict[str, Stream] = {}
         unknown = 0
@@ -230,16 +232,16 @@ class Double:
             return 1
         name = header["s"]
         if len(name) > 255:
-            raise Refused(400, "frame", "name too long")
+            raise RefusedError(400, "frame", "name too long")
         if name not in trial and name in kept.streams:
             trial[name] = kept.streams[name].copy()
         if header["t"] == "stream":
             if header["labels"].get("kind") not in KINDS:
-                raise Refused(400, "frame", f"labels of {name}: {header['labels']}")
+                raise RefusedError(400, "frame", f"labels of {name}: {header['labels']}")
             trial.setdefault(name, Stream({})).labels |= header["labels"]
             return 0
         if name not in trial:
-            raise Refused(409, "undeclared", stream=name)
+            raise RefusedError(409, "undeclared", stream=name)
         if header["t"] == "lost":
             trial[name].lose(name, header["g"], header["from"], header["to"], header["reason"])
         else:
@@ -248,7 +250,7 @@ class Double:
 
     def ask_file(self, source: str, body: dict[str, Any]) -> dict[str, Any]:
         if set(body) - {"container"} != {"path", "size", "sha256", "mtime", "policy"}:
-            raise Refused(400, "frame", f"fields {sorted(body)}")
+            raise RefusedError(400, "frame", f"fields {sorted(body)}")
         kept = self.sources.setdefault(source, Source())
         for _, content in kept.files.values():
             if hashlib.sha256(content).hexdigest() == body["sha256"]:
@@ -261,14 +263,14 @@ class Double:
 
     def put_file(self, upload: str, content: bytes) -> None:
         if len(content) != self._uploads[upload]["question"]["size"]:
-            raise Refused(422, "digest", "length")
+            raise RefusedError(422, "digest", "length")
         self._uploads[upload]["content"] = content
 
     def commit_file(self, upload: str) -> dict[str, Any]:
         kept = self._uploads.pop(upload)
         question = kept["question"]
         if hashlib.sha256(kept["content"]).hexdigest() != question["sha256"]:
-            raise Refused(422, "digest")
+            raise RefusedError(422, "digest")
         self.sources[kept["source"]].files[question["path"]] = (question, kept["content"])
         return {"file": "f"}
 
@@ -279,17 +281,17 @@ class Double:
 
 def parse(body: bytes) -> list[tuple[dict[str, Any], bytes]]:
     if body[:4] != b"ORF1":
-        raise Refused(400, "frame", "magic")
+        raise RefusedError(400, "frame", "magic")
     frames, at = [], 4
     while at < len(body):
         (length,) = struct.unpack_from("<I", body, at)
         if length > 4096 or at + 4 + length > len(body):
-            raise Refused(400, "frame", f"header of {length} bytes")
+            raise RefusedError(400, "frame", f"header of {length} bytes")
         header = json.loads(body[at + 4 : at + 4 + length])
         at += 4 + length
         size = header.get("c", 0)
         if at + size > len(body):
-            raise Refused(400, "frame", "short payload")
+            raise RefusedError(400, "frame", "short payload")
         frames.append((header, body[at : at + size]))
         at += size
     return frames
@@ -298,7 +300,7 @@ def parse(body: bytes) -> list[tuple[dict[str, Any], bytes]]:
 def unpack(header: dict[str, Any], payload: bytes) -> bytes:
     raw = zlib.decompress(payload) if header["z"] == "zlib" else payload
     if not 0 < len(raw) <= 1 << 20 or len(raw) != header["n"] or zlib.crc32(raw) != header["crc"]:
-        raise Refused(400, "frame", "length or crc")
+        raise RefusedError(400, "frame", "length or crc")
     return raw
 
 
@@ -353,10 +355,10 @@ class _Handler(BaseHTTPRequestHandler):
         with double.changed:
             double.requests += 1
             try:
-                if isinstance(fault, Refused):
+                if isinstance(fault, RefusedError):
                     raise fault
                 status, answer = self._route(body)
-            except Refused as refused:
+            except RefusedError as refused:
                 status, answer = refused.status, refused.body
             double.changed.notify_all()
         if fault == "drop-after":
@@ -365,7 +367,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = b"" if status == 204 else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
-        if isinstance(fault, Refused) and status in {429, 503, 507}:
+        if isinstance(fault, RefusedError) and status in {429, 503, 507}:
             self.send_header("Retry-After", "1")
         self.end_headers()
         self.wfile.write(data)
@@ -373,12 +375,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, body: bytes) -> tuple[int, Any]:
         path = self.path.partition("?")[0].strip("/").split("/")
         if path[:2] != ["ingest", "v1"]:
-            raise Refused(404, "not_found")
+            raise RefusedError(404, "not_found")
         if path[2] == "uploads" and self.command == "PUT":
             self.double.put_file(path[3], body)
             return 204, None
         if self.headers["Authorization"] != f"Bearer {self.double.token}":
-            raise Refused(401, "unauthenticated")
+            raise RefusedError(401, "unauthenticated")
         match self.command, path[2:]:
             case "PUT", ["sources", source]:
                 return 200, self.double.declare(source, json.loads(body))
@@ -388,4 +390,4 @@ class _Handler(BaseHTTPRequestHandler):
                 return 200, self.double.ask_file(source, json.loads(body))
             case "POST", ["uploads", upload, "commit"]:
                 return 200, self.double.commit_file(upload)
-        raise Refused(404, "not_found")
+        raise RefusedError(404, "not_found")

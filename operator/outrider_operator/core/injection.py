@@ -144,6 +144,8 @@ def _obstacle(pod: Pod) -> str:
 
 def _build(pod: Pod, config: InjectionConfig, plan: Plan) -> Patching:
     patching = Patching(pod)
+    if patching.get("metadata") is None:  # many pod templates have none
+        patching.put({}, "metadata")
     for volume in sidecar.volumes():
         patching.append(volume, "spec", "volumes")
     for trainer in plan.trainers:
@@ -185,6 +187,8 @@ def _with_pull_secrets(patching: Patching, config: InjectionConfig) -> Patching:
 def _said_skip(pod: Pod, reason: str) -> Skip:
     """A skip that stands on the pod, where the pod has room for it."""
     patching = Patching(pod)
+    if patching.get("metadata") is None:
+        patching.put({}, "metadata")
     patching.put_in_map(contract.SKIPPED, clip(reason, _MAX_SAID), "metadata", "annotations")
     bad = [*problems(patching.document)]
     return Skip(reason, () if bad else tuple(patching.operations))

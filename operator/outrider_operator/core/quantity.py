@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from decimal import Decimal
 from typing import Final
@@ -28,19 +29,24 @@ _SUFFIX: Final = {
     "Ei": Decimal(2) ** 60,
 }
 _FORM: Final = re.compile(
-    r"([+-]?\d{1,40}(?:\.\d{0,40})?|[+-]?\.\d{1,40})(?:[eE]([+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i)?)"
+    r"([+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?|[+-]?\.[0-9]{1,40})(?:[eE]([+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i)?)"
 )
 
 
-def parse_quantity(text: str) -> Quantity:
-    """The value of a quantity.
+def parse_quantity(value: object) -> Quantity:
+    """The value of a quantity: a string, or a number as people write them in YAML.
 
     Raises:
-        ValueError: the text is no quantity.
+        ValueError: it is no quantity.
 
     """
+    return _parse(str(value))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse(text: str) -> Quantity:
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a quantity such as 100m, 2 or 1Gi")
+        raise ValueError(f"{text[:40]!r} is not a quantity such as 100m, 2 or 1Gi")
     number, exponent, suffix = match.groups()
     return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _SUFFIX[suffix or ""])

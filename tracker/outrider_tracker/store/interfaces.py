@@ -36,7 +36,7 @@ class BlobStore(Protocol):
     def delete(self, key: str) -> None:
         """Removes the object; a key that is not there is no error."""
 
-    def keys(self) -> Sequence[tuple[str, float]]:
+    def listed(self) -> Sequence[tuple[str, float]]:
         """All keys with the Unix time they were written, in no order."""
 
 
@@ -46,7 +46,7 @@ class LogStore(Protocol):
     def read_bytes(self, stream: int, generation: int, offset: int, limit: int) -> StreamBytes:
         """At most `limit` raw bytes from `offset`; fewer at the end or before a lost range. KeyError: none such."""
 
-    def seal(self, min_bytes: int) -> int:
+    def seal(self, min_bytes: int, now: float) -> int:
         """Packs what may leave the inline tails into objects, if it is at least `min_bytes`; streams packed."""
 
 
@@ -61,7 +61,7 @@ class PointStore(Protocol):
 
 
 class ReadStore(Protocol):
-    """What the read API and the controller's door ask. Who may ask is checked by the door: records name their entity."""
+    """What the read API and the controller ask. Who may ask is the door's concern: records name their entity."""
 
     def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run]:
         """Newest first, without `config`, `notes`, `conditions`, `attempts`. ValueError: the cursor is not ours."""

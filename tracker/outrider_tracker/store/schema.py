@@ -87,8 +87,7 @@ CREATE TABLE extent (
   object TEXT NOT NULL, position INTEGER NOT NULL, directory BLOB NOT NULL, PRIMARY KEY (stream, generation, start)
 ) WITHOUT ROWID;
 CREATE TABLE object (
-  key TEXT PRIMARY KEY, bytes INTEGER NOT NULL, created REAL NOT NULL,
-  replaced REAL                 -- when compaction put others in its place: swept 24 h later
+  key TEXT PRIMARY KEY, bytes INTEGER NOT NULL, created REAL NOT NULL
 ) WITHOUT ROWID;
 
 -- Decoded from events.

@@ -1,0 +1,186 @@
+"""`outrider-tracker serve` and `outrider-tracker user add`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from outrider_tracker import __version__
+from outrider_tracker.app import Settings, Tracker
+from outrider_tracker.auth.entities import EntityMap
+from outrider_tracker.auth.jwks import KeySet, fetch
+from outrider_tracker.auth.principals import Person, Role
+from outrider_tracker.auth.tokens import Cluster
+from outrider_tracker.ingest.watermarks import Watermarks
+from outrider_tracker.serving import Address, Certificate, bind, serve
+from outrider_tracker.store.database import open_database
+from outrider_tracker.store.errors import SchemaRefusedError
+from outrider_tracker.store.folder import DataFolder, FolderRefusedError
+from outrider_tracker.store.people import has_people, new_key, put_person
+from outrider_tracker.store.store import Store
+
+ADMIN = "admin"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; the exit code. What a person must know goes to stdout, complaints to stderr."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except (FolderRefusedError, SchemaRefusedError, ValueError, OSError) as error:
+        sys.stderr.write(f"outrider-tracker: {error}\n")
+        return 2
+
+
+def default_data() -> Path:
+    """The data folder of a person without flags."""
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "outrider" / "tracker"
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    settings = Settings(
+        data=chosen.data,
+        cluster=_cluster(chosen),
+        entities=EntityMap.load(chosen.entity_map) if chosen.entity_map else EntityMap(),
+        marks=_watermarks(chosen.watermarks),
+        seal_interval=chosen.seal_interval,
+        seal_bytes=chosen.seal_bytes,
+    )
+    if (chosen.tls_listen is None) != (chosen.tls_cert is None) or (chosen.tls_cert is None) != (
+        chosen.tls_key is None
+    ):
+        raise ValueError("--tls-listen, --tls-cert and --tls-key belong together: give all three or none")
+    plain = bind(chosen.listen)
+    tls = None
+    if chosen.tls_listen is not None:
+        tls = (bind(chosen.tls_listen), Certificate(chosen.tls_cert, chosen.tls_key))
+
+    async def run() -> int:
+        tracker = Tracker(settings)
+        _first_admin(tracker.store, chosen.admin_key_file)
+        return await serve(tracker, plain, tls)
+
+    return asyncio.run(run())
+
+
+def _first_admin(store: Store, key_file: Path | None) -> None:
+    """The administrator's key: from the file, or (in a store without people) a fresh one, shown once."""
+    if key_file is not None:
+        key = key_file.read_text().strip()
+        store.writer.run(lambda connection: put_person(connection, Person(ADMIN, admin=True), key, store.clock()))
+        return
+    if store.readers.read(has_people):
+        return
+    key = new_key()
+    store.writer.run(lambda connection: put_person(connection, Person(ADMIN, admin=True), key, store.clock()))
+    sys.stdout.write(f"First start: the API key of user {ADMIN} is {key} (shown once; its hash is kept)\n")
+    sys.stdout.flush()
+
+
+def _cluster(chosen: argparse.Namespace) -> Cluster | None:
+    if (chosen.issuer is None) != (chosen.jwks is None):
+        raise ValueError("--issuer and --jwks belong together: give both to accept pods' tokens, or none")
+    if chosen.issuer is None:
+        if chosen.controller_subject is not None:
+            raise ValueError("--controller-subject needs --issuer and --jwks: without them no token can be checked")
+        return None
+    keys = KeySet(lambda: fetch(chosen.jwks, chosen.jwks_token_file, chosen.jwks_ca))
+    return Cluster(chosen.issuer, keys, chosen.controller_subject)
+
+
+def _watermarks(text: str) -> Watermarks:
+    try:
+        files, logs, everything = (float(part) / 100 for part in text.split(","))
+    except ValueError:
+        raise ValueError("--watermarks takes three percentages: files,logs,all") from None
+    return Watermarks(files, logs, everything)
+
+
+def _add_user(chosen: argparse.Namespace) -> int:
+    roles: dict[str, Role] = {}
+    for item in chosen.entity:
+        entity, _, role = item.rpartition(":")
+        if not entity or role not in set(Role):
+            raise ValueError(f"--entity {item}: ENTITY:ROLE is expected, with role admin, member or viewer")
+        roles[entity] = Role(role)
+    key = chosen.key or new_key()
+    # Beside a running tracker: SQLite's own lock orders the two, and nothing of this is cached there.
+    folder = DataFolder(chosen.data, exclusive=False)
+    connection = open_database(folder.database)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        put_person(connection, Person(chosen.name, chosen.admin, roles), key, time.time())
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+        folder.close()
+    shown = f"API key: {key} (shown once; its hash is kept)\n" if chosen.key is None else "API key: as given\n"
+    sys.stdout.write(f"User {chosen.name} is known. {shown}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="outrider-tracker", description="Keeps and shows tracked training runs.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("serve", help="run the tracker")
+    run.set_defaults(run=_serve)
+    _data(run)
+    run.add_argument(
+        "--listen",
+        type=Address.parse,
+        default=Address("127.0.0.1", 8080),
+        metavar="HOST:PORT",
+        help="plain HTTP, for the UI behind an ingress (default 127.0.0.1:8080)",
+    )
+    run.add_argument("--tls-listen", type=Address.parse, metavar="HOST:PORT", help="TLS, for pods")
+    run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM; reloaded when it changes")
+    run.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
+    run.add_argument("--issuer", metavar="URL", help="issuer of the cluster's service-account tokens")
+    run.add_argument("--jwks", metavar="FILE|URL", help="the cluster's key set (/openid/v1/jwks)")
+    run.add_argument("--jwks-token-file", type=Path, metavar="FILE", help="bearer token for it, read anew each time")
+    run.add_argument("--jwks-ca", type=Path, metavar="FILE", help="CAs of its server, PEM")
+    run.add_argument(
+        "--controller-subject", metavar="SUBJECT", help="system:serviceaccount:NAMESPACE:NAME of the operator"
+    )
+    run.add_argument("--admin-key-file", type=Path, metavar="FILE", help=f"API key of the user {ADMIN}, 40 hex digits")
+    run.add_argument("--entity-map", type=Path, metavar="FILE", help='JSON: [{"issuer"?, "namespace", "entity"}, ...]')
+    run.add_argument(
+        "--watermarks",
+        default="85,92,97",
+        metavar="FILES,LOGS,ALL",
+        help="percent of the disk in use from which files, then logs and metrics, then all but events are refused",
+    )
+    run.add_argument("--seal-interval", type=float, default=5.0, metavar="SECONDS", help="pause between compactions")
+    run.add_argument("--seal-bytes", type=int, default=8 << 20, metavar="BYTES", help="least raw bytes of an object")
+    user = commands.add_parser("user", help="people who may use the tracker").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    add = user.add_parser("add", help="make a user, or give one more keys and roles; prints the API key")
+    add.set_defaults(run=_add_user)
+    _data(add)
+    add.add_argument("name")
+    add.add_argument("--key", help="an API key of your own making (40 hex digits); default: a fresh one")
+    add.add_argument("--admin", action="store_true", help="rules the whole tracker")
+    add.add_argument("--entity", action="append", default=[], metavar="ENTITY:ROLE", help="admin, member or viewer")
+    return parser
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=default_data(),
+        metavar="DIR",
+        help="data folder, on a local disk (default: %(default)s)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

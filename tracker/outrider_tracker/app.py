@@ -1,0 +1,155 @@
+"""Composes the tracker: store, doors, background work. No decision is made here."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from outrider_tracker import __version__, maintenance, metrics
+from outrider_tracker.auth.entities import EntityMap
+from outrider_tracker.auth.gate import Gate
+from outrider_tracker.auth.signing import HmacSigner
+from outrider_tracker.auth.tokens import Cluster, TokenVerifier
+from outrider_tracker.control.doors import Control
+from outrider_tracker.control.doors import routes as control_routes
+from outrider_tracker.decode.decoder import Decoder
+from outrider_tracker.ingest import doors, uploads
+from outrider_tracker.ingest.appender import Appender
+from outrider_tracker.ingest.context import Ingest
+from outrider_tracker.ingest.directives import DirectiveBoard
+from outrider_tracker.ingest.watermarks import DiskGauge, Watermarks
+from outrider_tracker.log import say
+from outrider_tracker.maintenance import Maintenance
+from outrider_tracker.notifier import Notifier
+from outrider_tracker.services import Services
+from outrider_tracker.store.errors import StoreBrokenError
+from outrider_tracker.store.store import Store
+
+API: Final = "outrider_tracker.api"
+READ_THREADS: Final = 8
+INGEST_THREADS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line decides."""
+
+    data: Path
+    cluster: Cluster | None = None
+    entities: EntityMap = field(default_factory=EntityMap)
+    marks: Watermarks = field(default_factory=Watermarks)
+    seal_interval: float = maintenance.INTERVAL
+    seal_bytes: int = maintenance.SEAL_BYTES
+
+
+class Tracker:
+    """The composed tracker; `app` is its ASGI application, usable while `running`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """FolderRefusedError, SchemaRefusedError: the message says what to do."""
+        self.failed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.notifier = Notifier()
+        self.store = Store(settings.data, on_broken=self._broken)
+        self.reads = ThreadPoolExecutor(READ_THREADS, "read")
+        self.work = ThreadPoolExecutor(INGEST_THREADS, "ingest")
+        self.decoder = Decoder(self.store, self.notifier.publish)
+        self.maintenance = Maintenance(self.store, interval=settings.seal_interval, seal_bytes=settings.seal_bytes)
+        tokens = None if settings.cluster is None else TokenVerifier(settings.cluster, settings.entities)
+        gate = Gate(self.store.people, tokens, self.reads)
+        signer = HmacSigner(self.store.secret)
+        gauge = DiskGauge(settings.data, settings.marks)
+        self.ingest = Ingest(
+            store=self.store,
+            gate=gate,
+            entities=settings.entities,
+            appender=Appender(self.store, gauge),
+            decoder=self.decoder,
+            notifier=self.notifier,
+            directives=DirectiveBoard(),
+            gauge=gauge,
+            signer=signer,
+            pool=self.work,
+        )
+        self.services = Services(
+            reader=self.store.reader,
+            people=self.store.people,
+            signer=signer,
+            notifier=self.notifier,
+            reads=self.reads,
+            version=__version__,
+        )
+        self.app = FastAPI(
+            title="Outrider tracker",
+            version=__version__,
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+        )
+        collector = metrics.TrackerCollector(self.ingest, self.decoder, self.maintenance)
+        plain = [
+            *doors.routes(self.ingest),
+            *uploads.routes(self.ingest),
+            *control_routes(Control(self.store, gate, settings.entities, self.notifier, self.reads)),
+            *metrics.routes(collector, self._reason),
+        ]
+        self.app.router.routes.extend(plain)
+        self._mount_api()
+
+    def start(self) -> None:
+        """Begins the background work; to be called in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self.notifier.start(self._loop)
+        self.decoder.start()
+        self.maintenance.start()
+
+    def stop_waiting(self) -> None:
+        """Lets long answers end."""
+        self.notifier.close()
+
+    def close(self) -> None:
+        """Ends everything, in order. Blocking."""
+        self.notifier.close()
+        self.maintenance.close()
+        self.decoder.close()
+        self.work.shutdown()
+        self.reads.shutdown()
+        self.store.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[FastAPI]:
+        """Started, and closed at the end. The servers run without ASGI lifespan, since there may be two of them."""
+        self.start()
+        try:
+            yield self.app
+        finally:
+            await asyncio.get_running_loop().run_in_executor(None, self.close)
+
+    def _mount_api(self) -> None:
+        if importlib.util.find_spec(API) is None:
+            return
+        routers = getattr(importlib.import_module(API), "routers", None)
+        if routers is None:
+            return
+        for router in routers(self.services):
+            if isinstance(router, APIRouter):
+                self.app.include_router(router)
+            else:
+                self.app.router.routes.append(router)
+
+    def _broken(self, error: StoreBrokenError) -> None:
+        say("store.broken", reason=str(error))
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.failed.set)
+
+    def _reason(self) -> str | None:
+        return None if self.store.writer.broken is None else str(self.store.writer.broken)

@@ -1,0 +1,121 @@
+"""What all plain doors share: bounded bodies, JSON answers, errors as answers, one log line for each refusal."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from outrider_sidecar import contract
+from outrider_tracker import jsontext
+from outrider_tracker.ingest.errors import RefusedError
+from outrider_tracker.log import say
+from outrider_tracker.store.errors import StorageFullError, StoreError
+
+MAX_JSON: Final = 1 << 20
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    body = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def refusal(error: RefusedError) -> Response:
+    """The answer to a refused request."""
+    response = answer(error.body(), error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def door(handler: Handler) -> Handler:
+    """Turns what a handler raises into answers. The log has the path, never the query: it may hold a signature."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except RefusedError as error:
+            refused = error
+        except StorageFullError as error:
+            refused = RefusedError(contract.ERROR_STORAGE_FULL, str(error), retry_after=30, accepts=[])
+        except (StoreError, sqlite3.OperationalError) as error:
+            refused = RefusedError(contract.ERROR_UNAVAILABLE, str(error), retry_after=5)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        say(
+            "refused",
+            method=request.method,
+            path=request.url.path,
+            status=refused.status,
+            code=refused.code,
+            message=refused.message,
+        )
+        return refusal(refused)
+
+    return guarded
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body. RefusedError (too_large) as soon as it is known to be longer than `limit` bytes."""
+    announced = content_length(request)
+    if announced is not None and announced > limit:
+        raise too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:
+    """The JSON object of the body. RefusedError: too_large, or frame where it is none."""
+    try:
+        return jsontext.read_object(await read_body(request, limit))
+    except ValueError as error:
+        raise RefusedError(contract.ERROR_FRAME, f"the request's body is malformed: {error}") from None
+
+
+def content_length(request: Request) -> int | None:
+    """The announced length of the body. RefusedError (frame) if it is no number."""
+    text = request.headers.get("content-length")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise RefusedError(contract.ERROR_FRAME, "the header Content-Length is no number")
+    return int(text)
+
+
+def too_large(limit: int) -> RefusedError:
+    """413 for a body over the bound."""
+    return RefusedError(contract.ERROR_TOO_LARGE, f"the request's body is over the bound of {limit} bytes")
+
+
+def query_integer(request: Request, name: str, low: int, high: int) -> int | None:
+    """An integer of the query, cut to [low, high]; None if absent. RefusedError (frame) if it is none."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return max(low, min(high, int(text[:32])))
+    except ValueError:
+        raise RefusedError(contract.ERROR_FRAME, f"the query's {name} is no integer") from None
+
+
+def query_seconds(request: Request, name: str, default: float, high: float) -> float:
+    """Seconds of the query, cut to [0, high]. RefusedError (frame) if it is no number."""
+    try:
+        value = float(request.query_params.get(name, str(default))[:32])
+    except ValueError:
+        raise RefusedError(contract.ERROR_FRAME, f"the query's {name} is no number of seconds") from None
+    return max(0.0, min(high, value)) if value == value else 0.0  # noqa: PLR0124  NaN

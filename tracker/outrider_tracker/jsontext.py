@@ -1,0 +1,47 @@
+"""JSON from strangers: read strictly, so that whatever was accepted can be stored and answered again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def read_object(data: bytes, *, allow_nan: bool = False) -> dict[str, Any]:
+    r"""The JSON object of the bytes. ValueError: no JSON, no object, too deep, NaN where not allowed, half characters.
+
+    A lone surrogate (`"\ud800"`) is valid JSON but no text: SQLite and UTF-8 cannot take it.
+    """
+    try:
+        value = json.loads(data) if allow_nan else json.loads(data, parse_constant=_refuse)
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("a JSON object is expected")
+    return value
+
+
+def write(value: Any) -> str:
+    """JSON text that any reader takes: numbers that JSON lacks become texts."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(value), allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """The value with NaN and infinities as the texts `NaN`, `Infinity`, `-Infinity`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

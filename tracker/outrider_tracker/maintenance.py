@@ -1,0 +1,70 @@
+"""Background work on the store: sealing, sweeping, forgetting. One thread at low priority; failures are retried."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+from outrider_tracker.log import say
+from outrider_tracker.store import feed, files
+from outrider_tracker.store.errors import StorageFullError, StoreError
+from outrider_tracker.store.store import Store
+from outrider_tracker.store.writer import WriterClosedError
+
+INTERVAL: Final = 5.0
+SLOW_INTERVAL: Final = 600.0
+SEAL_BYTES: Final = 8 << 20
+NICE: Final = 10
+
+
+class Maintenance:
+    """Begins with `start`, ends with `close`."""
+
+    def __init__(self, store: Store, *, interval: float = INTERVAL, seal_bytes: int = SEAL_BYTES) -> None:
+        self._store = store
+        self._interval = interval
+        self._seal_bytes = seal_bytes
+        self._stop = threading.Event()
+        self._slow_since = float("-inf")
+        self.sealed_streams = 0
+        self.sealed_series = 0
+        self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Begins the rounds."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends after the work at hand."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def round(self) -> None:
+        """One round, in the caller's thread."""
+        now = self._store.clock()
+        while not self._stop.is_set():
+            sealed = self._store.logs.seal(self._seal_bytes, now)
+            self.sealed_streams += sealed
+            if sealed == 0:
+                break
+        self.sealed_series += self._store.points.seal(now)
+        if now - self._slow_since >= SLOW_INTERVAL:
+            self._slow_since = now
+            self._store.writer.run(lambda connection: feed.trim(connection, now))
+            self._store.writer.run(lambda connection: files.expire_uploads(connection, now))
+            self._store.sweep()
+
+    def _run(self) -> None:
+        # Linux gives each thread its own priority, and takes a thread's id where POSIX wants a process's.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        while not self._stop.wait(self._interval):
+            try:
+                self.round()
+            except WriterClosedError:
+                return
+            except StorageFullError as error:
+                say("maintenance.waits", reason=str(error))
+            except (StoreError, OSError) as error:
+                say("maintenance.failed", reason=repr(error))

@@ -1,0 +1,169 @@
+"""PointStore on SQLite: tails of small batches, sealed into chunks of 1000 points with summaries and a x16 roll-up.
+
+A series has at most one chunk that is not full; a seal joins it with the tail. All of a seal is one transaction.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from outrider_tracker.store import pointcodec
+from outrider_tracker.store.database import Readers
+from outrider_tracker.store.pointcodec import Points
+from outrider_tracker.store.writer import Writer
+
+CHUNK: Final = 1000
+SEAL_SECONDS: Final = 300.0
+MAX_SERIES: Final = 20_000  # of one source; more is refused and counted
+_SEALED_AT_ONCE: Final = 8  # series in one transaction: encoding them must not hold up appends
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    """What tells the series of one source apart. `kind`: system or user; `scope`: rank, container, node or user."""
+
+    key: str
+    kind: str
+    scope: str
+    rank: int | None
+    container: str
+
+
+def append(connection: sqlite3.Connection, source: int, batches: Mapping[SeriesKey, Points], now: float) -> int:
+    """Adds points to the tails within the caller's transaction. How many points were refused (too many series)."""
+    refused = 0
+    room: int | None = None
+    for key, points in batches.items():
+        row = connection.execute(
+            "SELECT id, count FROM series WHERE source = ? AND key = ? AND kind = ? AND scope = ? "
+            "AND ifnull(rank, -1) = ? AND container = ?",
+            (source, key.key, key.kind, key.scope, -1 if key.rank is None else key.rank, key.container),
+        ).fetchone()
+        if row is None:
+            if room is None:
+                room = MAX_SERIES - int(
+                    connection.execute("SELECT count(*) FROM series WHERE source = ?", (source,)).fetchone()[0]
+                )
+            if room <= 0:
+                refused += len(points)
+                continue
+            room -= 1
+            row = connection.execute(
+                "INSERT INTO series (source, key, kind, scope, rank, container) VALUES (?, ?, ?, ?, ?, ?) "
+                "RETURNING id, count",
+                (source, key.key, key.kind, key.scope, key.rank, key.container),
+            ).fetchone()
+        series, count = row
+        connection.execute(
+            "INSERT INTO point_tail (series, first, count, points) VALUES (?, ?, ?, ?)",
+            (series, count, len(points), pointcodec.encode(points, pack=False)),
+        )
+        last = points.values[-1]
+        connection.execute(
+            "UPDATE series SET count = count + ?, last = ?, last_time = ?, tail_count = tail_count + ?, "
+            "tail_since = ifnull(tail_since, ?) WHERE id = ?",
+            (len(points), last if math.isfinite(last) else None, points.times[-1], len(points), now, series),
+        )
+    if refused:
+        connection.execute("UPDATE source SET refused_series = refused_series + ? WHERE id = ?", (refused, source))
+    return refused
+
+
+def tail(connection: sqlite3.Connection, series: int) -> Points:
+    """The points that are not sealed yet, in order."""
+    rows = connection.execute("SELECT points FROM point_tail WHERE series = ? ORDER BY first", (series,))
+    return pointcodec.join(pointcodec.decode(row[0]) for row in rows)
+
+
+def all_points(connection: sqlite3.Connection, series: int) -> Points:
+    """Every point of a series, in the order they came."""
+    rows = connection.execute("SELECT points FROM point_chunk WHERE series = ? ORDER BY first", (series,))
+    return pointcodec.join([*(pointcodec.decode(row[0]) for row in rows), tail(connection, series)])
+
+
+def seal_series(connection: sqlite3.Connection, series: int) -> None:
+    """Moves a tail into chunks within the caller's transaction."""
+    fresh = tail(connection, series)
+    if not len(fresh):
+        return
+    open_chunk = connection.execute(
+        "SELECT first, points FROM point_chunk WHERE series = ? AND count < ? ORDER BY first DESC LIMIT 1",
+        (series, CHUNK),
+    ).fetchone()
+    if open_chunk is None:
+        first = int(connection.execute("SELECT min(first) FROM point_tail WHERE series = ?", (series,)).fetchone()[0])
+    else:
+        first = int(open_chunk[0])
+        fresh = pointcodec.join((pointcodec.decode(open_chunk[1]), fresh))
+        connection.execute("DELETE FROM point_chunk WHERE series = ? AND first = ?", (series, first))
+    for start in range(0, len(fresh), CHUNK):
+        _insert_chunk(connection, series, first + start, fresh.cut(start, start + CHUNK))
+    connection.execute("DELETE FROM point_tail WHERE series = ?", (series,))
+    connection.execute("UPDATE series SET tail_count = 0, tail_since = NULL WHERE id = ?", (series,))
+
+
+def _insert_chunk(connection: sqlite3.Connection, series: int, first: int, points: Points) -> None:
+    whole = pointcodec.summarize(points)
+    connection.execute(
+        "INSERT INTO point_chunk (series, first, count, time_low, time_high, step_low, step_high, low, high, sum, "
+        "finite, head, last, points, rollup) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            series,
+            first,
+            len(points),
+            whole.time_low,
+            whole.time_high,
+            whole.step_low,
+            whole.step_high,
+            whole.low,
+            whole.high,
+            whole.sum,
+            int(whole.finite),
+            points.values[0],
+            points.values[-1],
+            pointcodec.encode(points, pack=True),
+            pointcodec.encode_summaries(pointcodec.rollup(points)),
+        ),
+    )
+
+
+class SqlitePointStore:
+    """See PointStore."""
+
+    def __init__(self, readers: Readers, writer: Writer) -> None:
+        self._readers = readers
+        self._writer = writer
+
+    def append(self, source: int, batches: Mapping[SeriesKey, Points], now: float) -> int:
+        """Adds points, durably. How many were refused."""
+        return self._writer.run(lambda connection: append(connection, source, batches, now))
+
+    def read_points(self, series: int) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
+        """See PointStore."""
+        with self._readers.snapshot() as connection:
+            points = all_points(connection, series)
+        return points.times, points.steps, points.values
+
+    def seal(self, now: float) -> int:
+        """See PointStore: a tail is sealed at 1000 points, or when its oldest point came 5 minutes ago."""
+        with self._readers.snapshot() as connection:
+            due = [
+                int(row[0])
+                for row in connection.execute(
+                    "SELECT id FROM series WHERE tail_count > 0 AND (tail_count >= ? OR tail_since <= ?)",
+                    (CHUNK, now - SEAL_SECONDS),
+                )
+            ]
+        for start in range(0, len(due), _SEALED_AT_ONCE):
+            part = due[start : start + _SEALED_AT_ONCE]
+            self._writer.run(lambda connection, part=part: _seal_all(connection, part))  # type: ignore[misc]
+        return len(due)
+
+
+def _seal_all(connection: sqlite3.Connection, due: Sequence[int]) -> None:
+    for series in due:
+        seal_series(connection, series)

@@ -1,0 +1,198 @@
+"""One thread writes. Jobs that wait together are committed together, so that one fsync serves many requests.
+
+A job is a function of the connection. Each runs in its own savepoint: if it raises, only its own changes are undone and
+its caller gets the error. Callers get their results after the commit, never before.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from outrider_tracker import failpoints
+from outrider_tracker.store.errors import StorageFullError, StoreBrokenError, StoreError
+
+T = TypeVar("T")
+MAX_SECONDS: Final = 0.02  # a group is closed after this long …
+MAX_BYTES: Final = 4 << 20  # … or this much payload
+MAX_WAITING: Final = 10_000  # jobs; more than that is a stuck disk, and callers are told to come back
+
+Job = Callable[[sqlite3.Connection], Any]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    job: Job
+    weight: int
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    pass
+
+
+class WriterClosedError(StoreError):
+    """The tracker is stopping."""
+
+
+class WriterBusyError(StoreError):
+    """Too many jobs wait: the disk does not keep up."""
+
+
+def classify(error: sqlite3.Error) -> StoreError | None:
+    """What an SQLite error means for the store as a whole; None: it concerns the one job only."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_FULL:
+        return StorageFullError("the tracker's disk is full: nothing of this request was stored")
+    if code in {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE} or primary == sqlite3.SQLITE_CANTOPEN:
+        return StorageFullError(f"the tracker's disk takes no more ({error}): nothing of this request was stored")
+    if primary in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return StoreBrokenError(f"the tracker's disk failed: {error} ({getattr(error, 'sqlite_errorname', '')})")
+    return None
+
+
+class Writer:
+    """Owns the writing connection. `broken` is set (and told to `on_broken`) when only a restart can help."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, on_broken: Callable[[StoreBrokenError], None] | None = None
+    ) -> None:
+        self._connection = connection
+        self._queue: queue.Queue[_Waiting | _Stop] = queue.Queue()
+        self._on_broken = on_broken
+        self.broken: StoreBrokenError | None = None
+        self._closed = False
+        self._gate = threading.Lock()
+        self.commits = 0
+        self.jobs = 0
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for their turn, about."""
+        return self._queue.qsize()
+
+    def submit(self, job: Callable[[sqlite3.Connection], T], weight: int = 0) -> Future[T]:
+        """Queues a job; `weight` is its payload in bytes.
+
+        The future fails with StorageFullError, StoreBrokenError, WriterClosedError, WriterBusyError, or whatever the
+        job raised.
+        """
+        future: Future[T] = Future()
+        with self._gate:
+            if self._closed:
+                future.set_exception(WriterClosedError("the tracker is stopping: send the request again"))
+            elif self.broken is not None:
+                future.set_exception(self.broken)
+            elif self._queue.qsize() >= MAX_WAITING:
+                future.set_exception(
+                    WriterBusyError("the tracker's disk does not keep up: send the request again later")
+                )
+            else:
+                self._queue.put(_Waiting(job, weight, future))
+        return future
+
+    def run(self, job: Callable[[sqlite3.Connection], T], weight: int = 0) -> T:
+        """Submits and waits (never from the writer's own thread)."""
+        return self.submit(job, weight).result()
+
+    def close(self) -> None:
+        """Commits what waits and closes the connection."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(_Stop())
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            first = self._queue.get()
+            if isinstance(first, _Stop):
+                return
+            stopping = self._group(first)
+
+    def _group(self, first: _Waiting) -> bool:
+        """One transaction; true if a stop was met while filling it."""
+        done: list[tuple[_Waiting, Any]] = []
+        stopping = False
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            deadline = time.monotonic() + MAX_SECONDS
+            weight = 0
+            waiting: _Waiting | None = first
+            while waiting is not None:
+                self._one(waiting, done)
+                weight += waiting.weight
+                waiting = None
+                if weight < MAX_BYTES and time.monotonic() < deadline:
+                    waiting, stopping = self._more()
+            failpoints.passing(failpoints.BEFORE_COMMIT)
+            self._connection.execute("COMMIT")
+            failpoints.passing(failpoints.AFTER_COMMIT)
+        except (sqlite3.Error, StoreError) as error:
+            self._undo(done, error)
+            return stopping
+        self.commits += 1
+        self.jobs += len(done)
+        for finished, result in done:
+            finished.future.set_result(result)
+        return stopping
+
+    def _more(self) -> tuple[_Waiting | None, bool]:
+        try:
+            item = self._queue.get_nowait()
+        except queue.Empty:
+            return None, False
+        return (None, True) if isinstance(item, _Stop) else (item, False)
+
+    def _one(self, waiting: _Waiting, done: list[tuple[_Waiting, Any]]) -> None:
+        if not waiting.future.set_running_or_notify_cancel():
+            return
+        connection = self._connection
+        connection.execute("SAVEPOINT job")
+        try:
+            result = waiting.job(connection)
+        except Exception as error:
+            whole = classify(error) if isinstance(error, sqlite3.Error) else None
+            if whole is not None or not connection.in_transaction:
+                # SQLite may have undone the whole group: nobody in it may be told that it is durable.
+                waiting.future.set_exception(whole or StorageFullError(f"the transaction was undone: {error}"))
+                raise whole or StorageFullError(str(error)) from error
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            waiting.future.set_exception(error)
+            return
+        connection.execute("RELEASE job")
+        done.append((waiting, result))
+
+    def _undo(self, done: list[tuple[_Waiting, Any]], error: sqlite3.Error | StoreError) -> None:
+        """Rolls the group back and tells its members (and marks the store broken where that is the case)."""
+        meaning = error if isinstance(error, StoreError) else classify(error)
+        if meaning is None:
+            meaning = StorageFullError(f"the transaction was undone: {error}")
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as second:
+            meaning = StoreBrokenError(f"the store cannot undo a transaction: {second}")
+        for waiting, _ in done:
+            waiting.future.set_exception(meaning)
+        if isinstance(meaning, StoreBrokenError):
+            with self._gate:
+                self.broken = meaning
+            if self._on_broken is not None:
+                self._on_broken(meaning)

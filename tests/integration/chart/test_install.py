@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import helm_python
@@ -11,6 +12,11 @@ import pytest
 from tests.integration.chart.conftest import Release
 from tests.unit.chart.rendering import render, templates
 from tools.cluster import ClusterError
+from tools.demo.progress import until
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+# Each test has the objects that belong to the whole cluster to itself.
+pytestmark = pytest.mark.xdist_group("chart")
 
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -42,6 +48,19 @@ def data(release: Release, secret: str) -> dict[str, str]:
     """A Secret's data, decoded."""
     found = release.get("secret", secret).get("data", {})
     return {key: base64.b64decode(value).decode() for key, value in found.items()}
+
+
+def wait_for_runs(release: Release) -> None:
+    """Return when the API server takes Runs, which is a moment after their resource is established."""
+
+    def look() -> tuple[bool | None, str]:
+        try:
+            release.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(RUN))
+        except ClusterError as error:
+            return None, str(error)
+        return True, ""
+
+    until("the resource Run", look, 30)
 
 
 def test_a_namespace_that_enforces_restricted_takes_every_pod(release: Release) -> None:
@@ -88,7 +107,7 @@ def test_an_upgrade_keeps_key_certificates_and_the_webhooks_ca(release: Release)
 def test_uninstall_and_reinstall_leave_runs_their_jobs_and_the_keys(release: Release) -> None:
     """A Run that owns a running Job lives through both, and so does what its sidecars trust."""
     release.install()
-    release.cluster.kubectl("wait", "crd/runs.outrider.dev", "--for=condition=Established", "--timeout=30s")
+    wait_for_runs(release)
     release.apply(RUN)
     run = release.get("run", "resnet")
     owner = {
@@ -153,7 +172,7 @@ MAY = [  # part, what, in which namespace, whether
 def test_each_part_may_do_what_it_needs_and_no_more(release: Release) -> None:
     """As the API server's authorizer sees it."""
     release.install()
-    release.cluster.kubectl("wait", "crd/runs.outrider.dev", "--for=condition=Established", "--timeout=30s")
+    wait_for_runs(release)
     answers = []
     for part, what, where, _ in MAY:
         account = f"system:serviceaccount:{release.namespace}:outrider-{part}"
@@ -177,3 +196,48 @@ def test_bad_values_leave_a_release_as_it_is(release: Release) -> None:
     with pytest.raises(helm_python.HelmError, match="additional properties 'replicsa' not allowed"):
         release.upgrade({"webhook": {"replicsa": 4}})
     assert release.get("deployment", "outrider-webhook")["metadata"]["generation"] == before
+
+
+def test_a_run_may_not_make_what_its_author_could_not(release: Release) -> None:
+    """The chart's policies: the API server asks whether the author may create Jobs, and stamps the author."""
+    release.install()
+    wait_for_runs(release)
+    writer = {"apiGroups": ["outrider.dev"], "resources": ["runs"], "verbs": ["create", "get"]}
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "w"}, "rules": [writer]}
+    release.apply(role)
+    release.kubectl("create", "rolebinding", "w", "--role=w", "--user=bob")
+    text = json.dumps(RUN)
+
+    def refused() -> str:
+        """The API server's words once the policies are in force, which is a little after the install."""
+        try:
+            release.kubectl("create", "--dry-run=server", "--as=bob", "-f", "-", stdin=text)
+        except ClusterError as error:
+            return str(error)
+        return ""
+
+    until("the policies are in force", lambda: (refused() or None, "bob may still make Runs"), 30)
+    assert "user bob may not create jobs.batch in namespace" in refused()
+    jobs = {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}
+    release.apply(role | {"rules": [writer, jobs]})
+    until("bob's new right counts", lambda: (None if refused() else True, refused()), 30)
+    answer = release.kubectl("create", "--dry-run=server", "-o", "json", "--as=bob", "-f", "-", stdin=text)
+    assert json.loads(answer)["metadata"]["annotations"]["outrider.dev/submitter"] == "bob"
+
+
+@pytest.mark.parametrize("folder", ["torchrun-ddp", "rank-failure", "oom"])
+def test_the_api_server_takes_each_restricted_example(release: Release, folder: str) -> None:
+    """In a namespace that enforces restricted, without a warning."""
+    file = EXAMPLES / folder / "restricted" / "job.yaml"
+    command = release.cluster.kubectl_command("-n", release.namespace, "create", "--dry-run=server", "-f", str(file))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_api_server_takes_the_example_run(release: Release) -> None:
+    """The Run resource knows every field of it."""
+    release.install()
+    wait_for_runs(release)
+    file = EXAMPLES / "torchrun-ddp" / "run.yaml"
+    answer = release.kubectl("create", "--dry-run=server", "--validate=strict", "-o", "name", "-f", str(file))
+    assert answer.split() == ["service/digits-run", "run.outrider.dev/digits-run"]

@@ -1,0 +1,180 @@
+"""The read API on a store in memory: what the doors decide, without SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from outrider_tracker.api import routers
+from outrider_tracker.auth.principals import Person, Role
+from outrider_tracker.notifier import Notifier
+from outrider_tracker.services import Services
+from outrider_tracker.store.records import (
+    Collection,
+    FileInfo,
+    Line,
+    Lines,
+    Page,
+    Rank,
+    Run,
+    RunFilter,
+    SeriesInfo,
+    SeriesLine,
+    StoredFile,
+    StreamBytes,
+    StreamInfo,
+)
+
+KEYS = {
+    "key-of-ada": Person("ada", roles={"vision": Role.VIEWER}),
+    "key-of-root": Person("root", admin=True),
+}
+
+
+class MemoryPeople:
+    """Two people with fixed keys."""
+
+    def authenticate_key(self, key: str) -> Person | None:
+        return KEYS.get(key)
+
+    def find_person(self, name: str) -> Person | None:
+        return next((person for person in KEYS.values() if person.name == name), None)
+
+
+class PlainSigner:
+    """Tokens that anybody could make: enough to see that the doors ask for purpose and value."""
+
+    def sign(self, purpose: str, value: str, expires: int) -> str:
+        return f"{purpose}.{value}.{expires}"
+
+    def verify(self, purpose: str, token: str) -> str | None:
+        parts = token.split(".")
+        return parts[1] if len(parts) == 3 and parts[0] == purpose else None
+
+
+@dataclass
+class MemoryReader:
+    """A ReadStore of lists. Lines are split at newlines and nothing else."""
+
+    runs: list[Run] = field(default_factory=list)
+    ranks: list[Rank] = field(default_factory=list)
+    streams: dict[int, StreamInfo] = field(default_factory=dict)
+    text: dict[int, bytes] = field(default_factory=dict)
+    series: list[SeriesInfo] = field(default_factory=list)
+    curves: list[SeriesLine] = field(default_factory=list)
+    files: list[StoredFile] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
+
+    def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run]:
+        self.asked.append((chosen, limit, cursor))
+        if cursor is not None and not cursor.isdigit():
+            raise ValueError(cursor)
+        mine = [run for run in self.runs if chosen.entities is None or run.entity in chosen.entities]
+        first = int(cursor or 0)
+        rest = mine[first : first + limit]
+        return Page(rest, str(first + limit) if first + limit < len(mine) else None)
+
+    def get_run(self, run: str) -> Run | None:
+        return next((each for each in self.runs if each.id == run), None)
+
+    def collection(self, run: str) -> Collection:
+        raise NotImplementedError(run)
+
+    def list_ranks(self, run: str, *, last_words: bool = False) -> Sequence[Rank]:
+        return self.ranks
+
+    def list_run_streams(self, run: str) -> Sequence[StreamInfo]:
+        return [stream for stream in self.streams.values() if stream.run == run]
+
+    def get_stream(self, stream: int) -> StreamInfo | None:
+        return self.streams.get(stream)
+
+    def read_bytes(self, stream: int, generation: int | None, offset: int, limit: int) -> StreamBytes:
+        number = self._generation(stream, generation)
+        data = self.text[stream]
+        return StreamBytes(number, offset, data[offset : offset + limit], None, len(data))
+
+    def _generation(self, stream: int, generation: int | None) -> int:
+        newest = self.streams[stream].generation
+        if generation is not None and generation > newest:
+            raise KeyError(generation)
+        return newest if generation is None else generation
+
+    def lines_from(self, stream: int, offset: int, limit: int, generation: int | None = None) -> Lines:
+        number = self._generation(stream, generation)
+        lines, at = [], offset
+        for raw in self.text[stream][offset:].splitlines(keepends=True)[:limit]:
+            lines.append(Line(at, raw.rstrip(b"\n").decode("utf-8", "replace"), None))
+            at += len(raw)
+        partial = bool(lines) and at == len(self.text[stream]) and not self.text[stream].endswith(b"\n")
+        return Lines(number, offset, at, lines, partial)
+
+    def lines_before(self, stream: int, offset: int, limit: int, generation: int | None = None) -> Lines:
+        whole = self.lines_from(stream, 0, 1 << 30, generation)
+        kept = [line for line in whole.lines if line.offset < offset][-limit:]
+        return Lines(whole.generation, kept[0].offset if kept else offset, offset, kept, partial=False)
+
+    def last_lines(self, stream: int, limit: int, generation: int | None = None) -> Lines:
+        return self.lines_before(stream, len(self.text[stream]), limit, generation)
+
+    def list_series(self, run: str) -> Sequence[SeriesInfo]:
+        return self.series
+
+    def read_series(
+        self,
+        run: str,
+        key: str,
+        *,
+        x: str = "time",
+        points: int = 400,
+        start: float | None = None,
+        stop: float | None = None,
+    ) -> Sequence[SeriesLine]:
+        self.asked.append((key, x, points, start, stop))
+        return self.curves
+
+    def list_files(self, run: str) -> Sequence[FileInfo]:
+        return [file.info for file in self.files if file.info.run == run]
+
+    def get_file(self, file: str) -> StoredFile | None:
+        return next((each for each in self.files if each.info.id == file), None)
+
+    def list_entities(self) -> Sequence[str]:
+        return sorted({run.entity for run in self.runs})
+
+    def list_projects(self, entity: str) -> Sequence[str]:
+        return sorted({run.project for run in self.runs if run.entity == entity})
+
+
+@pytest.fixture
+def reader() -> MemoryReader:
+    """The store; tests put into it what they ask for."""
+    return MemoryReader()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def services(reader: MemoryReader, pool: ThreadPoolExecutor) -> Services:
+    return Services(reader, MemoryPeople(), PlainSigner(), Notifier(), pool, "1.2.3")
+
+
+@pytest.fixture
+async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    app = FastAPI()
+    for router in routers(services):
+        app.include_router(router)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://tracker.test") as made:
+        yield made

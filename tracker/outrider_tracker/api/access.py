@@ -1,0 +1,106 @@
+"""Who asks the read API, and what they may see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from outrider_sidecar import contract
+from outrider_tracker.api.errors import CROSS_SITE, ApiError, missing
+from outrider_tracker.auth.principals import Person
+from outrider_tracker.services import Services
+from outrider_tracker.store.records import Run, StreamInfo
+
+COOKIE: Final = "outrider_session"
+PURPOSE: Final = "session"
+SESSION_SECONDS: Final = 7 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Answers with the object or with the error that its absence is: routers never see what a person may not."""
+
+    services: Services
+    clock: Callable[[], float] = time.time
+
+    async def person(self, request: Request) -> Person:
+        """Who asks: by API key, else by session cookie. 401 otherwise; today's roles count, not those at login."""
+        header = request.headers.get("authorization")
+        if header is not None:
+            scheme, _, key = header.partition(" ")
+            if scheme.lower() == "bearer" and key.strip():
+                return await self.by_key(key.strip())
+            raise _unauthenticated("The Authorization header is no `Bearer <API key>`.")
+        cookie = request.cookies.get(COOKIE)
+        name = None if cookie is None else self.services.signer.verify(PURPOSE, cookie)
+        person = None if name is None else await self.services.read(self.services.people.find_person, name)
+        if person is None:
+            message = "Your session has ended." if cookie else "You are not logged in."
+            raise _unauthenticated(f"{message} Log in with an API key, or send one as `Authorization: Bearer <key>`.")
+        return person
+
+    async def by_key(self, key: str) -> Person:
+        """The person whose API key this is, else 401."""
+        person = await self.services.read(self.services.people.authenticate_key, key)
+        if person is None:
+            raise _unauthenticated(
+                "The tracker does not know this API key. Check that it is whole; an administrator makes a new one "
+                "with `outrider-tracker user add`."
+            )
+        return person
+
+    def open_session(self, person: Person, request: Request, response: Response) -> None:
+        """Sets the cookie. It carries a name and a date, signed; never the key."""
+        token = self.services.signer.sign(PURPOSE, person.name, int(self.clock()) + SESSION_SECONDS)
+        secure = request.url.scheme == "https"
+        response.set_cookie(
+            COOKIE, token, max_age=SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
+        )
+
+    async def run(self, person: Person, entity: str, project: str, run: str) -> Run:
+        """The Run at this address, else 404."""
+        found = await self.services.read(self.services.reader.get_run, run)
+        if found is None or (found.entity, found.project) != (entity, project) or not may_read(person, found.entity):
+            raise missing(f"run {run!r} in {entity}/{project}")
+        return found
+
+    async def stream(self, person: Person, stream: int) -> StreamInfo:
+        """The stream, else 404."""
+        found = await self.services.read(self.services.reader.get_stream, stream)
+        if found is None or not may_read(person, found.entity):
+            raise missing(f"stream {stream}")
+        return found
+
+
+def may_read(person: Person, entity: str) -> bool:
+    """Whether the person may see what belongs to the entity."""
+    readable = person.readable_entities()
+    return readable is None or entity in readable
+
+
+def refuse_cross_site(request: Request) -> None:
+    """403 for a state-changing call that another site's page made, or that a plain form could make.
+
+    A browser names the page's origin in `Origin` and cannot be made to leave it out; clients that are no browsers send
+    neither header and carry no cookie that somebody could borrow.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(415, CROSS_SITE, "Send this call with `Content-Type: application/json`.")
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site", "none")
+    foreign = site not in {"none", "same-origin"}
+    if origin is not None:
+        foreign = foreign or urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    if foreign:
+        raise ApiError(403, CROSS_SITE, "This call came from another site's page. Use the tracker's own pages.")
+
+
+def _unauthenticated(message: str) -> ApiError:
+    return ApiError(401, contract.ERROR_UNAUTHENTICATED, message, {"WWW-Authenticate": "Bearer"})

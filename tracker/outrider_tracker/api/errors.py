@@ -1,0 +1,97 @@
+"""Errors of the read API: `{"error": {"code", "message"}}`, sentences for the person who must act."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from outrider_sidecar import contract
+from outrider_tracker.api import headers
+from outrider_tracker.api.models import ErrorAnswer
+from outrider_tracker.store.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+NOT_FOUND: Final = "not_found"
+INVALID: Final = "invalid"
+CROSS_SITE: Final = "cross_site"
+RANGE: Final = "range"
+
+
+class ApiError(Exception):
+    """An answer that is no success; `message` says what happened, to which object, and what to do."""
+
+    def __init__(self, status: int, code: str, message: str, extra: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.extra = extra or {}
+
+    def response(self) -> JSONResponse:
+        """The answer itself."""
+        body = {"error": {"code": self.code, "message": self.message}}
+        return JSONResponse(body, self.status, {**headers.API, **self.extra})
+
+
+def missing(what: str) -> ApiError:
+    """404. What one may not see is answered the same way as what does not exist: neither is told apart."""
+    return ApiError(404, NOT_FOUND, f"There is no {what}, or it is not yours to see.")
+
+
+def invalid(message: str) -> ApiError:
+    """400: the question makes no sense."""
+    return ApiError(400, INVALID, message)
+
+
+class Door(APIRoute):
+    """A route whose every answer has our headers and whose every error has our form."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wraps FastAPI's handler."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except ApiError as error:
+                return error.response()
+            except RequestValidationError as error:
+                return invalid(_validation(error)).response()
+            except HTTPException as error:
+                return ApiError(error.status_code, INVALID, str(error.detail)).response()
+            except StoreError as error:
+                log.warning("a read could not be answered: %s", error)
+                message = "The tracker's store cannot answer now; try again in a few seconds."
+                return ApiError(503, contract.ERROR_UNAVAILABLE, message, {"Retry-After": "2"}).response()
+            for name, value in headers.API.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return answer
+
+
+def _validation(error: RequestValidationError) -> str:
+    """The first problem as a sentence, without echoing what was sent (it may be a key)."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+    return f"{where}: {first['msg']}."
+
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorAnswer, "description": text}
+    for status, text in {
+        400: "The question makes no sense; the message says why.",
+        401: "Not logged in.",
+        404: "No such object, or not yours to see.",
+        422: "Not used: what makes no sense is 400.",
+        503: "The store cannot answer now; Retry-After says when to come back.",
+    }.items()
+}

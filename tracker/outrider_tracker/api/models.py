@@ -1,0 +1,324 @@
+"""What the read API answers: the shapes of docs/protocol.md section 7, camelCase as on the wire.
+
+Records that the controller wrote (failure, conditions, attempts) are shown as they were accepted: their known fields
+are typed for the UI, further ones pass through, and none is required, so that an older record stays readable. Times in
+those records are RFC 3339; times that the tracker itself took are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+RunState = Literal[
+    "Queued",
+    "Pending",
+    "Starting",
+    "Running",
+    "Stopping",
+    "Preempting",
+    "Finished",
+    "Failed",
+    "Crashed",
+    "Killed",
+    "Preempted",
+]
+"""States of a Run (design: what a user writes). Lists filter by them; records carry them as plain text."""
+
+NonFinite = Literal["NaN", "Infinity", "-Infinity"]
+Number = float | NonFinite
+
+
+class Model(BaseModel):
+    """A wire object of which only the documented fields leave the tracker."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class OpenModel(BaseModel):
+    """A wire object written by the controller: unknown fields pass through."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ErrorBody(Model):
+    """`code` is for programs, `message` is a sentence for the person who must act."""
+
+    code: str
+    message: str
+
+
+class ErrorAnswer(Model):
+    """The body of every answer that is no success."""
+
+    error: ErrorBody
+
+
+class Login(Model):
+    """`POST /api/v1/session`."""
+
+    key: str = Field(min_length=1, max_length=512, description="An API key.")
+
+
+class User(Model):
+    """Who asks."""
+
+    name: str
+    admin: bool
+    entities: list[str]
+
+
+class SessionAnswer(Model):
+    """Who is logged in, and the tracker's version."""
+
+    user: User
+    version: str
+
+
+class RankCounts(OpenModel):
+    """How many ranks of the newest attempt are in which state."""
+
+    expected: int | None = None
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    lost: int = 0
+
+
+class Failure(OpenModel):
+    """What failed first, as the controller judged it."""
+
+    rank: int | None = None
+    pod: str | None = None
+    node: str | None = None
+    container: str | None = None
+    attempt: int | None = None
+    reason: str | None = None
+    exitCode: int | None = None  # noqa: N815  as on the wire
+    signal: int | None = None
+    confidence: str | None = None
+    message: str | None = None
+    lastWords: list[str] = []  # noqa: N815
+
+
+class Workload(OpenModel):
+    """The Kubernetes object that makes the pods."""
+
+    apiVersion: str | None = None  # noqa: N815
+    kind: str | None = None
+    name: str | None = None
+    uid: str | None = None
+
+
+class Attempt(OpenModel):
+    """One execution of the workload's pods."""
+
+    number: int
+    state: str | None = None
+    reason: str | None = None
+    startedAt: str | None = None  # noqa: N815
+    endedAt: str | None = None  # noqa: N815
+
+
+class Condition(OpenModel):
+    """A condition of the Run as Kubernetes knows it."""
+
+    type: str
+    status: str
+    reason: str | None = None
+    message: str | None = None
+    lastTransitionTime: str | None = None  # noqa: N815
+
+
+class Collection(Model):
+    """How complete the record is: bytes that wait, bytes that are gone, and how far behind we are."""
+
+    unsentBytes: int  # noqa: N815
+    lostBytes: int  # noqa: N815
+    lagSeconds: float | None = None  # noqa: N815
+
+
+class RunSummary(Model):
+    """A Run as lists show it."""
+
+    id: str
+    entity: str
+    project: str
+    url: str
+    namespace: str
+    name: str
+    displayName: str | None = None  # noqa: N815
+    group: str | None = None
+    jobType: str | None = None  # noqa: N815
+    tags: list[str] = []
+    state: str
+    reason: str | None = None
+    createdAt: str | None = None  # noqa: N815
+    startedAt: str | None = None  # noqa: N815
+    endedAt: str | None = None  # noqa: N815
+    attempt: int | None = None
+    ranks: RankCounts
+    failure: Failure | None = None
+    workload: Workload | None = None
+    collection: Collection
+
+
+class Run(RunSummary):
+    """A Run in full."""
+
+    notes: str | None = None
+    config: dict[str, JsonValue] = {}
+    attempts: list[Attempt] = []
+    conditions: list[Condition] = []
+
+
+class RunList(Model):
+    """One page of Runs, newest first. `next` goes into `cursor` of the next call; null at the end."""
+
+    items: list[RunSummary]
+    next: str | None
+
+
+class StreamOfRank(Model):
+    """A stream of a rank, by its kind (stdout, stderr, events, metrics, user)."""
+
+    id: int
+    kind: str
+    end: int
+    lostBytes: int  # noqa: N815
+
+
+class Rank(Model):
+    """One process of one attempt, joined from the rider's events and the controller's record of its pod."""
+
+    rank: int | None
+    nodeRank: int | None  # noqa: N815
+    localRank: int | None  # noqa: N815
+    role: Literal["rank", "launcher"]
+    attempt: int | None
+    restart: int | None
+    source: str
+    pod: str | None
+    node: str | None
+    container: str | None
+    start: int | None
+    pid: int | None
+    state: Literal["running", "exited", "unknown"]
+    exitCode: int | None  # noqa: N815
+    signal: int | None
+    oomKills: int  # noqa: N815
+    startedAt: float | None  # noqa: N815
+    endedAt: float | None  # noqa: N815
+    lastSeen: float | None  # noqa: N815
+    streams: list[StreamOfRank]
+    lastWords: list[str] | None = None  # noqa: N815
+
+
+class RankList(Model):
+    """All ranks of all attempts of a Run."""
+
+    items: list[Rank]
+
+
+class Series(Model):
+    """One metric key of a Run."""
+
+    key: str
+    kind: Literal["system", "user"]
+    scope: str
+    lines: int
+    points: int
+    last: Number | None
+
+
+class SeriesList(Model):
+    """The metric keys of a Run."""
+
+    items: list[Series]
+
+
+class SeriesLine(Model):
+    """One rank's (or container's, or node's) line of a chart: buckets with their smallest, largest and mean value."""
+
+    label: str
+    rank: int | None
+    nodeRank: int | None  # noqa: N815
+    attempt: int | None
+    x: list[float]
+    min: list[Number]
+    max: list[Number]
+    mean: list[Number]
+
+
+class SeriesData(Model):
+    """A chart's lines. `x` is Unix seconds for time, the step's number for step."""
+
+    key: str
+    x: Literal["time", "step"]
+    lines: list[SeriesLine]
+
+
+class FileEntry(Model):
+    """The newest version of a saved file."""
+
+    id: str
+    path: str
+    size: int
+    sha256: str
+    policy: str
+    pod: str | None
+    rank: int | None
+    storedAt: float  # noqa: N815
+    versions: int
+
+
+class FileList(Model):
+    """The files of a Run."""
+
+    items: list[FileEntry]
+
+
+class Stream(Model):
+    """One append-only stream of bytes of one source."""
+
+    id: int
+    source: str
+    name: str
+    labels: dict[str, JsonValue]
+    generation: int
+    end: int
+    lostBytes: int  # noqa: N815
+    lastAppend: float | None  # noqa: N815
+
+
+class StreamList(Model):
+    """The streams of all pods of a Run."""
+
+    items: list[Stream]
+
+
+class Line(Model):
+    """One line of text, or (`lost`) a range of bytes that never reached the tracker.
+
+    `offset` is where it begins in the stream; a line longer than 64 KiB comes as several. `ts`: when it reached us.
+    """
+
+    offset: int
+    text: str | None = None
+    ts: float | None = None
+    lost: int | None = None
+    reason: str | None = None
+
+
+class Lines(Model):
+    """A window of a stream: bytes `start` to `end` of `generation`.
+
+    `partial`: the last line is not finished; ask again from its offset, with `seen` set to `end`.
+    """
+
+    generation: int
+    start: int
+    end: int
+    lines: list[Line]
+    partial: bool

@@ -1,0 +1,94 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useRef } from "react";
+import { logout } from "./api/client";
+import { sessionQuery } from "./api/queries";
+import { Mark } from "./components/mark";
+import { Empty, ErrorNote, Link, useKey } from "./components/ui";
+import { LoginPage } from "./pages/login";
+import { RunPage } from "./pages/run";
+import { RunsPage } from "./pages/runs";
+import { usePlace } from "./router";
+
+const KEYS: readonly (readonly [string, string])[] = [
+  ["/", "Filter or search"],
+  ["1 – 5", "Overview, Ranks, Logs, Charts, Files"],
+  ["[  ]", "Previous and next rank (Logs)"],
+  ["f", "Follow new lines (Logs)"],
+  ["?", "This list"],
+];
+
+export function App() {
+  const session = useQuery(sessionQuery);
+  const place = usePlace();
+  const help = useRef<HTMLDialogElement>(null);
+  useKey("?", useCallback(() => help.current?.showModal(), []));
+  const client = useQueryClient();
+  const leave = async () => {
+    try {
+      await logout();
+    } finally {
+      client.clear();
+      await client.invalidateQueries(sessionQuery);
+    }
+  };
+
+  if (session.data === undefined) {
+    return (
+      <main className="page">
+        <ErrorNote error={session.error} />
+        {session.error ? null : <Empty title="Loading…" />}
+      </main>
+    );
+  }
+  if (session.data === null) return <LoginPage />;
+  const { user, version } = session.data;
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to content
+      </a>
+      <header className="top">
+        <Link to="/" className="home">
+          <Mark size={22} />
+          <span>Outrider</span>
+        </Link>
+        <span className="grow" />
+        <span className="muted version">{version}</span>
+        <button type="button" className="quietbutton" onClick={() => help.current?.showModal()} aria-label="Keyboard shortcuts" title="Keyboard shortcuts ( ? )">
+          ?
+        </button>
+        <span className="who" title={user.admin ? "administrator" : user.entities.join(", ")}>
+          {user.name}
+        </span>
+        <button type="button" className="quietbutton" onClick={() => void leave()}>
+          Log out
+        </button>
+      </header>
+      {place.page === "runs" ? <RunsPage /> : null}
+      {place.page === "run" ? <RunPage key={`${place.entity}/${place.project}/${place.run}`} name={place} /> : null}
+      {place.page === "nowhere" ? (
+        <main id="main" className="page">
+          <Empty title="There is nothing at this address.">
+            <Link to="/">All runs</Link>
+          </Empty>
+        </main>
+      ) : null}
+      <dialog ref={help} aria-labelledby="help">
+        <h2 id="help">Keys</h2>
+        <dl className="facts">
+          {KEYS.map(([key, what]) => (
+            <div key={key}>
+              <dt>
+                <kbd>{key}</kbd>
+              </dt>
+              <dd>{what}</dd>
+            </div>
+          ))}
+        </dl>
+        <form method="dialog">
+          <button type="submit">Close</button>
+        </form>
+      </dialog>
+    </>
+  );
+}

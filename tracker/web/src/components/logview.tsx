@@ -1,0 +1,184 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import { address, type Line } from "../api/client";
+import { useStream } from "../api/queries";
+import { marked, spans, stripped } from "../lib/ansi";
+import { bytes, integer, plural } from "../lib/format";
+import { findLine } from "../lib/logwindow";
+import { useKey } from "./ui";
+import { useLog } from "./uselog";
+
+const ROW = 18;
+
+/** A stream's text: a window that grows where one scrolls, follows its end, and never draws more than what is in view. */
+export function LogView({ stream, generation, controls }: { stream: number; generation: number | undefined; controls: ReactNode }) {
+  const log = useLog(stream, generation);
+  const info = useStream(stream);
+  const [needle, setNeedle] = useState("");
+  const [hit, setHit] = useState(-1);
+  const scroller = useRef<HTMLDivElement>(null);
+  const search = useRef<HTMLInputElement>(null);
+  const lines = useMemo(() => log.window?.lines ?? [], [log.window]);
+  const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 30 });
+  const end = Math.max(info.data?.end ?? 0, log.window?.end ?? 0);
+
+  // The line under the reader's eyes stays where it is when others come before it or leave.
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (!element || !log.window) return;
+    if (log.following) element.scrollTop = element.scrollHeight;
+    else if (log.window.shifted !== 0) element.scrollTop += log.window.shifted * ROW;
+  }, [log.window, log.following]);
+
+  const before = useRef(0);
+  const { following, follow, earlier, later } = log;
+  const scrolled = useCallback(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const up = element.scrollTop < before.current - 1;
+    before.current = element.scrollTop;
+    const left = element.scrollHeight - element.scrollTop - element.clientHeight;
+    if (up && left > ROW) follow(false);
+    if (!up && !following && left < ROW * 20) later();
+    if (element.scrollTop < ROW * 40 && up) earlier();
+  }, [following, follow, earlier, later]);
+
+  const find = (step: 1 | -1) => {
+    const texts = lines.map((line) => stripped(line.text ?? ""));
+    const at = findLine(texts, needle, hit < 0 && step === -1 ? 0 : hit, step);
+    setHit(at);
+    if (at < 0) return;
+    log.follow(false);
+    virtual.scrollToIndex(at, { align: "center" });
+  };
+  const hits = useMemo(() => {
+    const wanted = needle.toLowerCase();
+    return wanted === "" ? 0 : lines.filter((line) => stripped(line.text ?? "").toLowerCase().includes(wanted)).length;
+  }, [lines, needle]);
+  useKey("/", useCallback(() => search.current?.focus(), []));
+  useKey("f", useCallback(() => follow(!following), [follow, following]));
+  useEffect(() => setHit(-1), [needle]);
+  const newest = info.data?.id === stream ? info.data.generation : 0;
+  const shown = log.window?.generation;
+  const { seek } = log;
+  useEffect(() => {
+    // The file began anew: whoever follows the newest generation goes on there.
+    if (generation === undefined && following && shown !== undefined && newest > shown) seek("end");
+  }, [generation, following, shown, newest, seek]);
+
+  return (
+    <div className="log">
+      <div className="toolbar">
+        {controls}
+        <span className="grow" />
+        <label className="search">
+          <span className="sr">Search in loaded lines</span>
+          <input
+            ref={search}
+            type="search"
+            placeholder="Search loaded lines"
+            value={needle}
+            onChange={(event) => setNeedle(event.target.value)}
+            onKeyDown={(event) => {
+              if (event.key === "Enter") find(event.shiftKey ? -1 : 1);
+              if (event.key === "Escape") event.currentTarget.blur();
+            }}
+          />
+          {needle === "" ? null : <span className="hits">{plural(hits, "line")}</span>}
+        </label>
+        <div className="group">
+          <button type="button" onClick={() => log.seek("start")} title="Go to the first line">
+            ⤒ Start
+          </button>
+          <button type="button" onClick={() => log.seek("end")} title="Go to the newest line and follow">
+            ⤓ End
+          </button>
+        </div>
+        <button type="button" className="toggle" aria-pressed={log.following} onClick={() => log.follow(!log.following)} title="Follow new lines (f)">
+          <span className={log.following ? "dot live" : "dot"} aria-hidden="true" /> {log.following ? "Following" : "Follow"}
+        </button>
+        <a className="button" href={address(`/api/v1/streams/${stream}/bytes`, { generation, gaps: "mark" })} download>
+          Download
+        </a>
+      </div>
+      <div className="lines" ref={scroller} onScroll={scrolled} tabIndex={0} role="log" aria-label="Log" aria-live="off">
+        {log.window && lines.length === 0 ? <p className="quiet">Nothing was written to this stream yet. New lines appear here.</p> : null}
+        <div style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map((item) => {
+            const line = lines[item.index];
+            return line ? (
+              <div key={line.offset} className={`line${item.index === hit ? " at" : ""}`} style={{ transform: `translateY(${item.start}px)` }}>
+                <LogLine line={line} needle={needle} />
+              </div>
+            ) : null;
+          })}
+        </div>
+      </div>
+      <footer className="status">
+        {log.error ? <span className="bad">{log.error.message}</span> : null}
+        {log.window ? (
+          <span>
+            {plural(lines.length, "line")} loaded · bytes {integer(log.window.start)}–{integer(log.window.end)} of {integer(end)} ({bytes(end)})
+          </span>
+        ) : (
+          <span>Loading…</span>
+        )}
+        {info.data && info.data.lostBytes > 0 ? <span className="bad">{bytes(info.data.lostBytes)} of this stream were lost</span> : null}
+        <span className="grow" />
+        {log.window && end > 0 ? (
+          <label className="seek">
+            <span className="sr">Position in the stream, in bytes</span>
+            <input
+              type="range"
+              min={0}
+              max={end}
+              value={log.following ? end : Math.min(end, lines[virtual.getVirtualItems()[0]?.index ?? 0]?.offset ?? 0)}
+              onChange={(event) => {
+                const to = Number(event.target.value);
+                log.seek(to >= end ? "end" : to <= 0 ? "start" : { from: to });
+              }}
+            />
+          </label>
+        ) : null}
+      </footer>
+    </div>
+  );
+}
+
+function clock(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+const LogLine = memo(function LogLine({ line, needle }: { line: Line; needle: string }) {
+  const gutter = line.ts === null || line.ts === undefined ? integer(line.offset) : clock(line.ts);
+  if (line.lost !== null && line.lost !== undefined) {
+    return (
+      <>
+        <span className="gutter">{integer(line.offset)}</span>
+        <span className="lost">
+          {bytes(line.lost)} lost here{line.reason ? `: ${line.reason}` : ""}
+        </span>
+      </>
+    );
+  }
+  return (
+    <>
+      <span className="gutter" title={`byte ${integer(line.offset)}`}>
+        {gutter}
+      </span>
+      <span className="text">
+        {marked(spans(line.text ?? ""), needle).map((span, index) =>
+          span.className ? (
+            <span key={index} className={span.className}>
+              {span.text}
+            </span>
+          ) : (
+            span.text
+          ),
+        )}
+      </span>
+    </>
+  );
+});

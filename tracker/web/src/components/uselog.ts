@@ -1,0 +1,133 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import type { Lines } from "../api/client";
+import { readLines } from "../api/queries";
+import { appended, fromWholeLine, opened, prepended, resume, type LogWindow } from "../lib/logwindow";
+
+const PAGE = 500;
+const WAIT = 20; // seconds that the tracker may hold a call until new bytes come
+const PAUSE = 250; // milliseconds between two calls: a busy rank is drawn four times a second, not four hundred
+
+export interface Log {
+  window: LogWindow | null;
+  error: Error | null;
+  following: boolean;
+  follow: (on: boolean) => void;
+  earlier: () => void;
+  later: () => void;
+  seek: (to: { from: number } | "start" | "end") => void;
+}
+
+function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      done();
+    });
+  });
+}
+
+function visible(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (!document.hidden) {
+      done();
+      return;
+    }
+    const check = () => {
+      if (document.hidden && !signal.aborted) return;
+      document.removeEventListener("visibilitychange", check);
+      done();
+    };
+    document.addEventListener("visibilitychange", check);
+    signal.addEventListener("abort", check);
+  });
+}
+
+/** A stream's loaded window, its live tail, and the ways to move in it. Remount (key) for another stream. */
+export function useLog(stream: number, generation: number | undefined): Log {
+  const [window, setWindow] = useState<LogWindow | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const [following, setFollowing] = useState(true);
+  const latest = useRef<LogWindow | null>(null);
+  const busy = useRef(false);
+  const pin = generation === undefined ? {} : { generation };
+  const pinned = useRef(pin);
+
+  const put = useCallback((next: LogWindow) => {
+    latest.current = next;
+    setWindow(next);
+    setError(null);
+  }, []);
+
+  /** One call at a time beside the tail: scrolling fires many events for one page. */
+  const once = useCallback((call: () => Promise<void>) => {
+    if (busy.current) return;
+    busy.current = true;
+    call()
+      .catch((problem: unknown) => setError(problem instanceof Error ? problem : new Error(String(problem))))
+      .finally(() => (busy.current = false));
+  }, []);
+
+  useEffect(() => {
+    if (!following) return undefined;
+    const stop = new AbortController();
+    const tail = async () => {
+      while (!stop.signal.aborted) {
+        await visible(stop.signal);
+        const at = latest.current;
+        try {
+          const answer: Lines = at
+            ? await readLines(stream, { ...resume(at), wait: WAIT, limit: PAGE * 2, generation: at.generation }, stop.signal)
+            : await readLines(stream, { last: PAGE, ...pinned.current }, stop.signal);
+          const now = latest.current;
+          put(now ? appended(now, answer) : opened(answer));
+          await sleep(PAUSE, stop.signal);
+        } catch (problem) {
+          // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- aborted while awaiting
+          if (stop.signal.aborted) return;
+          setError(problem instanceof Error ? problem : new Error(String(problem)));
+          await sleep(1000, stop.signal);
+        }
+      }
+    };
+    void tail();
+    return () => stop.abort();
+  }, [stream, following, put]);
+
+  const earlier = useCallback(() => {
+    const at = latest.current;
+    if (!at || at.start <= 0) return;
+    once(async () => {
+      const answer = await readLines(stream, { before: at.start, limit: PAGE, generation: at.generation });
+      const now = latest.current;
+      if (now) put(prepended(now, answer));
+    });
+  }, [stream, once, put]);
+
+  const later = useCallback(() => {
+    const at = latest.current;
+    if (!at) return;
+    once(async () => {
+      const answer = await readLines(stream, { from: resume(at).from, limit: PAGE, generation: at.generation });
+      const now = latest.current;
+      if (!now) return;
+      put(appended(now, answer));
+      if (answer.end <= now.end) setFollowing(true);
+    });
+  }, [stream, once, put]);
+
+  const seek = useCallback(
+    (to: { from: number } | "start" | "end") => {
+      setFollowing(false);
+      once(async () => {
+        const where = to === "end" ? { last: PAGE } : { from: to === "start" ? 0 : to.from, limit: PAGE };
+        const answer = await readLines(stream, { ...where, ...pinned.current });
+        put(opened(typeof to === "string" ? answer : fromWholeLine(answer)));
+        if (to === "end") setFollowing(true);
+      });
+    },
+    [stream, once, put],
+  );
+
+  return { window, error, following, follow: setFollowing, earlier, later, seek };
+}

@@ -1,0 +1,275 @@
+import { useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import type { Run, Stream } from "../../api/client";
+import { readLines, useStreams, type RunName } from "../../api/queries";
+import { Badge, Card, Facts } from "../../components/ui";
+import { ago, between, bytes, integer, moment } from "../../lib/format";
+import { factsOf, type Facts as ContainerFacts } from "../../lib/facts";
+import { flattened } from "../../lib/flatten";
+import { active, runTone } from "../../lib/states";
+
+export function OverviewTab({ name, run, now }: { name: RunName; run: Run; now: number }) {
+  return (
+    <div className="overview">
+      <div className="column">
+        <Card title="Run">
+          <Facts
+            items={[
+              ["Name", run.name],
+              ["Id", <code key="id">{run.id}</code>],
+              ["Project", `${run.entity}/${run.project}`],
+              ["Group", run.group],
+              ["Job type", run.jobType],
+              ["Tags", run.tags.length ? <Tags key="tags" tags={run.tags} /> : null],
+              ["Workload", run.workload ? `${run.workload.kind ?? ""} ${run.workload.name ?? ""}` : null],
+              ["Created", moment(run.createdAt)],
+              ["Started", run.startedAt ? moment(run.startedAt) : "not yet"],
+              ["Ended", run.endedAt ? moment(run.endedAt) : active(run.state) ? null : "unknown"],
+            ]}
+          />
+        </Card>
+        {run.notes ? (
+          <Card title="Notes">
+            <p className="notes">{run.notes}</p>
+          </Card>
+        ) : null}
+        <ConfigCard config={run.config} />
+      </div>
+      <div className="column">
+        <CollectionCard run={run} />
+        <AttemptsCard run={run} now={now} />
+        <ContainerCard name={name} run={run} />
+        <ConditionsCard run={run} now={now} />
+      </div>
+    </div>
+  );
+}
+
+function Tags({ tags }: { tags: readonly string[] }) {
+  return (
+    <span className="tags">
+      {tags.map((tag, index) => (
+        <span className="tag" key={index}>
+          {tag}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+function ConfigCard({ config }: { config: Record<string, unknown> }) {
+  const [wanted, setWanted] = useState("");
+  const entries = useMemo(() => flattened(config), [config]);
+  const needle = wanted.toLowerCase();
+  const shown = entries.filter((entry) => `${entry.key} ${entry.value}`.toLowerCase().includes(needle));
+  return (
+    <Card
+      title="Config"
+      aside={
+        entries.length > 8 ? (
+          <label>
+            <span className="sr">Filter config</span>
+            <input type="search" className="small" placeholder="Filter" value={wanted} onChange={(event) => setWanted(event.target.value)} />
+          </label>
+        ) : undefined
+      }
+    >
+      {entries.length === 0 ? (
+        <p className="quiet">This run has no config.</p>
+      ) : (
+        <table className="plain keys">
+          <tbody>
+            {shown.map((entry) => (
+              <tr key={entry.key}>
+                <th scope="row">{entry.key}</th>
+                <td>{entry.value}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Card>
+  );
+}
+
+/** What is here and what is not, in plain words: nobody should have to guess whether a log ends or was cut. */
+function CollectionCard({ run }: { run: Run }) {
+  const { unsentBytes, lostBytes, lagSeconds } = run.collection;
+  const over = !active(run.state);
+  const whole = unsentBytes === 0 && lostBytes === 0;
+  return (
+    <Card
+      title="Collection"
+      aside={<Badge tone={lostBytes > 0 ? "bad" : unsentBytes > 0 ? "stop" : "good"}>{lostBytes > 0 ? "Incomplete" : unsentBytes > 0 ? "Catching up" : "Complete"}</Badge>}
+    >
+      <p className="sentence">
+        {whole ? (over ? "Every byte that was collected is here." : "Every byte that was collected so far is here.") : null}
+        {unsentBytes > 0 ? `${bytes(unsentBytes)} wait in the pods to be sent. ` : null}
+        {lostBytes > 0 ? `${bytes(lostBytes)} are lost and will not come; each gap is marked in its log.` : null}
+      </p>
+      <Facts
+        items={[
+          ["Waiting", `${integer(unsentBytes)} bytes`],
+          ["Lost", <span key="lost" className={lostBytes > 0 ? "bad" : ""}>{`${integer(lostBytes)} bytes`}</span>],
+          ["Behind", over || lagSeconds === null || lagSeconds === undefined ? null : `${lagSeconds.toFixed(1)} s`],
+        ]}
+      />
+    </Card>
+  );
+}
+
+function AttemptsCard({ run, now }: { run: Run; now: number }) {
+  const attempts = [...run.attempts].sort((a, b) => b.number - a.number);
+  return (
+    <Card title="Attempts">
+      {attempts.length === 0 ? (
+        <p className="quiet">No pod of this run has started yet.</p>
+      ) : (
+        <table className="plain">
+          <thead>
+            <tr>
+              <th scope="col">No.</th>
+              <th scope="col">State</th>
+              <th scope="col">Started</th>
+              <th scope="col">Duration</th>
+              <th scope="col">Reason</th>
+            </tr>
+          </thead>
+          <tbody>
+            {attempts.map((attempt) => (
+              <tr key={attempt.number}>
+                <td className="num">{attempt.number}</td>
+                <td>{attempt.state ? <Badge tone={runTone(attempt.state)}>{attempt.state}</Badge> : "–"}</td>
+                <td>{moment(attempt.startedAt)}</td>
+                <td className="num">{between(attempt.startedAt, attempt.endedAt, now)}</td>
+                <td>{attempt.reason ?? ""}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Card>
+  );
+}
+
+function ConditionsCard({ run, now }: { run: Run; now: number }) {
+  const conditions = run.conditions;
+  return conditions.length === 0 ? null : (
+    <Card title="Conditions">
+      <table className="plain">
+        <tbody>
+          {conditions.map((condition) => (
+            <tr key={condition.type}>
+              <th scope="row">{condition.type}</th>
+              <td>{condition.status}</td>
+              <td>
+                {condition.reason} {condition.message ? <span className="muted">{condition.message}</span> : null}
+              </td>
+              <td className="muted nowrap" title={moment(condition.lastTransitionTime)}>
+                {condition.lastTransitionTime ? ago(condition.lastTransitionTime, now) : ""}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Card>
+  );
+}
+
+/** The rider writes its facts at the beginning of a container's events. */
+const FACT_LINES = 50;
+
+function ContainerCard({ name, run }: { name: RunName; run: Run }) {
+  const streams = useStreams(name, run);
+  const [chosen, setChosen] = useState<number | null>(null);
+  const sources = useMemo(() => eventStreams(streams.data?.items ?? []), [streams.data]);
+  const stream = sources.find((each) => each.id === chosen) ?? sources[0];
+  const facts = useQuery({
+    queryKey: ["facts", stream?.id],
+    queryFn: async ({ signal }) => factsOf((await readLines(stream?.id ?? 0, { from: 0, limit: FACT_LINES }, signal)).lines),
+    enabled: stream !== undefined,
+    refetchInterval: (query) => (query.state.data || !active(run.state) ? false : 2000),
+  });
+  if (!stream) return null;
+  return (
+    <Card
+      title="Container"
+      aside={
+        sources.length > 1 ? (
+          <label>
+            <span className="sr">Which container</span>
+            <select value={stream.id} onChange={(event) => setChosen(Number(event.target.value))}>
+              {sources.map((each) => (
+                <option key={each.id} value={each.id}>
+                  {streamTitle(each)}
+                </option>
+              ))}
+            </select>
+          </label>
+        ) : (
+          <span className="muted">{streamTitle(stream)}</span>
+        )
+      }
+    >
+      {facts.data ? <ContainerFactsList facts={facts.data} /> : <p className="quiet">This container has told nothing about itself yet.</p>}
+    </Card>
+  );
+}
+
+function eventStreams(all: readonly Stream[]): Stream[] {
+  return all.filter((stream) => stream.labels["kind"] === "events" && typeof stream.labels["container"] === "string");
+}
+
+function streamTitle(stream: Stream): string {
+  const start = stream.labels["start"];
+  return `${String(stream.labels["container"])}${typeof start === "number" && start > 0 ? `, start ${start + 1}` : ""} · pod ${stream.source.slice(0, 8)}`;
+}
+
+function ContainerFactsList({ facts }: { facts: ContainerFacts }) {
+  return (
+    <>
+      <Facts
+        items={[
+          ["Command", facts.argv ? <code key="argv">{facts.argv}</code> : null],
+          ["Folder", facts.cwd],
+          ["Host", facts.hostname],
+          ["GPUs", facts.gpus.length ? grouped(facts.gpus) : null],
+          ["CPU", facts.cpu],
+          ["Memory", facts.memoryBytes === undefined ? null : bytes(facts.memoryBytes)],
+          ["Limits", limits(facts)],
+          ["System", [facts.os, facts.kernel, facts.arch].filter(Boolean).join(" · ")],
+          ["Python", facts.python],
+          ["Git", facts.git ? <code key="git">{facts.git}</code> : null],
+        ]}
+      />
+      {facts.packages.length > 0 ? (
+        <details className="packages">
+          <summary>{facts.packages.length} packages</summary>
+          <table className="plain keys">
+            <tbody>
+              {facts.packages.map(([name, version]) => (
+                <tr key={name}>
+                  <th scope="row">{name}</th>
+                  <td>{version}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </details>
+      ) : null}
+    </>
+  );
+}
+
+function limits(facts: ContainerFacts): string {
+  const parts: string[] = [];
+  if (facts.memoryLimitBytes !== undefined) parts.push(bytes(facts.memoryLimitBytes));
+  if (facts.cpuLimit !== undefined) parts.push(`${facts.cpuLimit} CPU`);
+  return parts.join(" · ");
+}
+
+function grouped(models: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const model of models) counts.set(model, (counts.get(model) ?? 0) + 1);
+  return [...counts].map(([model, count]) => (count > 1 ? `${count} x ${model}` : model)).join(", ");
+}

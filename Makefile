@@ -12,7 +12,7 @@ WEB_SOURCES := $(shell find $(WEB) -path $(WEB)/node_modules -prune -o -type f -
 REGISTRY ?=
 TAG ?=
 # What `make test` hands to pytest: make test PYTEST="tests/unit -x"
-PYTEST ?= -n 2
+PYTEST ?= -n 2 --dist loadgroup
 
 .PHONY: help
 help: ## this list
@@ -20,7 +20,7 @@ help: ## this list
 
 .PHONY: demo
 demo: prerequisites-demo venv rider web cluster-programs ## a real cluster, Outrider in it, a torchrun job tracked; left running
-	$(PYTHON) -m tools.demo
+	$(PYTHON) -m tools.demo up
 
 .PHONY: test
 test: prerequisites venv rider web cluster-programs lint ## everything that gates a change

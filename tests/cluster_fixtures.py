@@ -59,6 +59,14 @@ def _require_programs(*modules: build.Module) -> None:
             )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup`, tests on nodes run one after the other: what is installed there is one for all."""
+    for item in items:
+        if "node_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("nodes"))
+
+
 @pytest.fixture(scope="session")
 def api_cluster() -> Iterator[Cluster]:
     """A cluster without nodes."""

@@ -78,6 +78,7 @@ class Cluster:
         with locked(home() / f"{self.name}.lock"):
             with locked(home() / "lock"):
                 state = states.prepared(self.layout.root, self._asked)
+                nodes.held_back(state.settings)  # a size that cannot be must not be kept
                 states.save(self.layout.root, state)
             for folder in (self.layout.pki, self.layout.logs, self.layout.run):
                 folder.mkdir(mode=0o700, exist_ok=True)

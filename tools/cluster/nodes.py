@@ -13,6 +13,7 @@ from tools.cluster.containerd import Containerd
 from tools.cluster.controlplane import DOMAIN, Credentials
 from tools.cluster.layout import Layout
 from tools.cluster.processes import Daemon, Supervisor
+from tools.cluster.settings import Settings
 from tools.cluster.state import State
 from tools.cluster.system import put, until
 
@@ -27,7 +28,7 @@ def daemons(number: int) -> list[str]:
 
 def kubelet_settings(layout: Layout, state: State, keys: Credentials, number: int) -> dict[str, Any]:
     """A kubelet's configuration."""
-    folder, settings = layout.node(number), state.settings
+    folder = layout.node(number)
     serving = keys.pki.signed(
         f"kubelet-{number}-serving",
         "ca",
@@ -77,14 +78,19 @@ def kubelet_settings(layout: Layout, state: State, keys: Credentials, number: in
     }
     if not cgroups.is_v2():
         found["failCgroupV1"] = False  # refuses to start without, from 1.35 on
-    reserved = {}
+    if reserved := held_back(state.settings):
+        found["systemReserved"] = reserved
+    return found
+
+
+def held_back(settings: Settings) -> dict[str, str]:
+    """What every kubelet keeps from pods so that its node has the size asked for; ClusterError where none has."""
+    found = {}
     if settings.node_cpu:
-        reserved["cpu"] = quantity.reserved_cpu(os.cpu_count() or 1, settings.node_cpu)
+        found["cpu"] = quantity.reserved_cpu(os.cpu_count() or 1, settings.node_cpu)
     if settings.node_memory:
         machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        reserved["memory"] = quantity.reserved_memory(machine, settings.node_memory, _EVICTION_MEMORY)
-    if reserved:
-        found["systemReserved"] = reserved
+        found["memory"] = quantity.reserved_memory(machine, settings.node_memory, _EVICTION_MEMORY)
     return found
 
 

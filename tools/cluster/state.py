@@ -2,8 +2,9 @@
 
 import json
 import socket
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, astuple, dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,9 @@ def prepared(root: Path, asked: dict[str, Any]) -> State:
         return replace(known, settings=known.settings.merged(**asked))
     settings = Settings(**asked)
     others = [network for state in present() for network in (state.addresses.machines, state.addresses.pods)]
+    kept = {port for state in present() for port in astuple(state.ports)}
     routed = _routed() if settings.mode == "node" else ()
-    return State(settings, addresses.choose(settings.name, [*others, *routed]), Ports(*free_ports(5)))
+    return State(settings, addresses.choose(settings.name, [*others, *routed]), Ports(*free_ports(5, kept)))
 
 
 def _routed() -> Iterable[IPv4Network]:
@@ -108,13 +110,14 @@ def _routed() -> Iterable[IPv4Network]:
             yield IPv4Network(route["dst"], strict=False)
 
 
-def free_ports(count: int) -> list[int]:
-    """TCP ports that nobody listens on at this moment, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
+def free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
+    """TCP ports that nobody listens on at this moment, all different and none of `taken`."""
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            one = held.enter_context(socket.socket())  # held until all are found, so that none is found twice
             one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+            port = int(one.getsockname()[1])
+            if port not in taken:
+                found.append(port)
+    return found

@@ -29,10 +29,26 @@ struct walk {
     bool partial;
 };
 
-static void add(struct walk *w, const char *name, uint64_t unsent)
+// A stream's name is its path with everything unusual percent-encoded. False where it is too long to be shown.
+static bool encode(const char *path, char *name)
 {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-";
+    size_t n = 0;
+    for (; *path; path++) {
+        bool usual = strchr(plain, *path) != NULL;
+        if (n + (usual ? 1 : 3) > NAME_MAX_BYTES)
+            return false;
+        n += (size_t)sprintf(name + n, usual ? "%c" : "%%%02X", (unsigned char)*path);
+    }
+    name[n] = 0;
+    return true;
+}
+
+static void add(struct walk *w, const char *path, uint64_t unsent)
+{
+    char name[NAME_MAX_BYTES + 1];
     w->unsent += unsent;
-    if (unsent == 0 || unsent <= w->largest[SHOWN - 1].unsent || strlen(name) > NAME_MAX_BYTES)
+    if (unsent == 0 || unsent <= w->largest[SHOWN - 1].unsent || !encode(path, name))
         return;
     size_t at = SHOWN - 1;
     for (; at > 0 && w->largest[at - 1].unsent < unsent; at--)
@@ -131,7 +147,7 @@ static void message(const struct walk *w, bool was_running, struct json *j)
     json_close(j, '}');
     struct buf reason = {0};
     buf_text(&reason, was_running ? "the collector ended without a last message" : "the collector was down when the pod ended");
-    buf_text(&reason, "; unsentBytes is at most this: file sizes above the offsets it had released");
+    buf_text(&reason, "; unsentBytes is at most this: file sizes above the offsets it had released; what it shed before is not in lostBytes");
     if (w->partial)
         buf_text(&reason, ", not all files were seen");
     json_bytes(j, "reason", reason.data ? reason.data : "", reason.len);

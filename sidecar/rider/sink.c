@@ -63,6 +63,12 @@ static void fail(struct sink *s, uint64_t n, int error)
     s->retry_ms = mono_ms() + RETRY_MS;
 }
 
+static uint64_t room_left(const struct sink *s)
+{
+    uint64_t end = s->cap > UINT64_MAX - s->freed ? UINT64_MAX : s->freed + s->cap;
+    return end > s->size ? end - s->size : 0;
+}
+
 void sink_write(struct sink *s, const char *bytes, size_t n)
 {
     if (n == 0)
@@ -75,18 +81,18 @@ void sink_write(struct sink *s, const char *bytes, size_t n)
         const char *newline = mono_ms() >= s->retry_ms ? memchr(bytes, '\n', n) : NULL;
         size_t skip = newline ? (size_t)(newline - bytes) + 1 : n;
         lose(s, skip, s->error);
+        if (!newline)
+            return;
         bytes += skip;
         n -= skip;
-        if (n == 0)
-            return;
+        s->torn = false;
         // Whole lines only from here on: the torn one is ended.
-        if (s->open_line && write(s->fd, "\n", 1) == 1) {
+        if (s->open_line && room_left(s) > 0 && write(s->fd, "\n", 1) == 1) {
             s->size++;
             s->open_line = false;
         }
-        s->torn = false;
     }
-    uint64_t room = s->freed + s->cap > s->size ? s->freed + s->cap - s->size : 0;
+    uint64_t room = room_left(s);
     size_t take = n < room ? n : (size_t)room, done = 0;
     while (done < take) {
         ssize_t put = write(s->fd, bytes + done, take - done);

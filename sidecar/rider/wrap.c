@@ -62,6 +62,17 @@ static void forwarded(sigset_t *set)
         sigdelset(set, ours[i]);
 }
 
+// A missing descriptor 0, 1 or 2 would otherwise be the next file that is opened. The command finds 0 closed as we did.
+static void fill_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= 2);
+    if (fd >= 0)
+        close(fd);
+}
+
 static bool start_command(struct wrap *w, const int *ends)
 {
     pid_t parent = getpid();
@@ -309,6 +320,7 @@ int wrap_main(int argc, char **argv)
         complain("usage: rider wrap DIR -- COMMAND [ARGUMENT…]");
         return 2;
     }
+    fill_descriptors();
     w->argv = (const char *const *)(argv + 3);
     w->status = NO_STATUS;
     forwarded(&caught);

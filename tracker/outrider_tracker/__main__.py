@@ -15,7 +15,7 @@ from outrider_tracker.app import Settings, Tracker
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, fetch
 from outrider_tracker.auth.principals import Person, Role
-from outrider_tracker.auth.tokens import Cluster
+from outrider_tracker.auth.tokens import Cluster, issuer_of
 from outrider_tracker.ingest.watermarks import Watermarks
 from outrider_tracker.serving import Address, Certificate, bind, serve
 from outrider_tracker.store.database import open_database
@@ -84,14 +84,17 @@ def _first_admin(store: Store, key_file: Path | None) -> None:
 
 
 def _cluster(chosen: argparse.Namespace) -> Cluster | None:
-    if (chosen.issuer is None) != (chosen.jwks is None):
+    issuer: str | None = chosen.issuer
+    if issuer is None and chosen.jwks is not None and chosen.jwks_token_file is not None:
+        issuer = issuer_of(chosen.jwks_token_file.read_text().strip())
+    if (issuer is None) != (chosen.jwks is None):
         raise ValueError("--issuer and --jwks belong together: give both to accept pods' tokens, or none")
-    if chosen.issuer is None:
+    if issuer is None:
         if chosen.controller_subject is not None:
             raise ValueError("--controller-subject needs --issuer and --jwks: without them no token can be checked")
         return None
     keys = KeySet(lambda: fetch(chosen.jwks, chosen.jwks_token_file, chosen.jwks_ca))
-    return Cluster(chosen.issuer, keys, chosen.controller_subject)
+    return Cluster(issuer, keys, chosen.controller_subject)
 
 
 def _watermarks(text: str) -> Watermarks:
@@ -142,7 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--tls-listen", type=Address.parse, metavar="HOST:PORT", help="TLS, for pods")
     run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM; reloaded when it changes")
     run.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
-    run.add_argument("--issuer", metavar="URL", help="issuer of the cluster's service-account tokens")
+    run.add_argument(
+        "--issuer",
+        metavar="URL",
+        help="issuer of the cluster's service-account tokens (default: that of --jwks-token-file)",
+    )
     run.add_argument("--jwks", metavar="FILE|URL", help="the cluster's key set (/openid/v1/jwks)")
     run.add_argument("--jwks-token-file", type=Path, metavar="FILE", help="bearer token for it, read anew each time")
     run.add_argument("--jwks-ca", type=Path, metavar="FILE", help="CAs of its server, PEM")

@@ -35,6 +35,20 @@ class Cluster:
     controller: str | None
 
 
+def issuer_of(own_token: str) -> str:
+    """Who issued a token that this process was given by its own cluster, and so need not verify.
+
+    ValueError: it is no service-account token.
+    """
+    try:
+        claims: dict[str, Any] = jwt.decode(own_token, options={"verify_signature": False})
+    except jwt.PyJWTError as error:
+        raise ValueError(f"the tracker's own token names no issuer: {error}; give --issuer") from None
+    if not isinstance(claims.get("iss"), str):
+        raise ValueError("the tracker's own token names no issuer; give --issuer")
+    return str(claims["iss"])
+
+
 class TokenVerifier:
     """Verifies once and remembers until the token expires (a sidecar shows the same token for most of an hour)."""
 

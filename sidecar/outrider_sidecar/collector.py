@@ -28,7 +28,8 @@ POLL_ACTIVE: Final = 0.25
 POLL_IDLE: Final = 1.0
 POLL_ENDING: Final = 0.05
 ACTIVE: Final = 5.0  # seconds after the last growth that count as active
-SCAN: Final = 1.0
+SCAN_ACTIVE: Final = 1.0
+SCAN_IDLE: Final = 2.0
 SAVE: Final = 1.0
 HEARTBEAT: Final = 10.0  # the tracker calls a source silent after 30 s
 AWAY: Final = 30.0  # so long a tracker may be away before the Run is told
@@ -88,6 +89,7 @@ class Collector:
         self._problem = ""
         self._pace = PACE
         self._flush = False
+        self._changed = True  # something that cursors.json should know
         self._full = False  # the last request was full: more waits
         self._budget = batching.BATCH_RAW
         self._accepts: frozenset[str] | None = None
@@ -130,14 +132,15 @@ class Collector:
         now = self._clock()
         self._begin_ending(now)
         self._take_outcome(now)
-        if now - self._last_scan >= SCAN or self._window is not None:
+        active = now - self._last_growth < ACTIVE
+        if now - self._last_scan >= (SCAN_ACTIVE if active else SCAN_IDLE) or self._window is not None:
             self._last_scan = now
             self._spool.scan(now)
         if self._spool.poll(now, ending=self._window is not None):
-            self._last_growth = now
+            self._last_growth, self._changed = now, True
         self._shed()
         self._talk(now)
-        if now - self._last_save >= SAVE:
+        if self._changed and now - self._last_save >= SAVE:
             self._save(now)
         return self._is_over(now)
 
@@ -152,7 +155,7 @@ class Collector:
         return pause
 
     def _save(self, now: float) -> None:
-        self._last_save = now
+        self._last_save, self._changed = now, False
         self._spool.save()
 
     def _shed(self) -> None:
@@ -225,7 +228,7 @@ class Collector:
 
     def _piece(self, tail: Tail, n: int, parts: list[bytes], now: float) -> Piece | None:
         """Write the frames of one stream; None where its file turned out to be another one."""
-        tail.served = self._served
+        tail.served, tail.fresh = self._served, False
         segment = tail.segments[0]
         if not segment.is_same():
             tail.cut(segment, now)
@@ -270,6 +273,7 @@ class Collector:
         if outcome is None:
             return
         flight, self._flight = self._flight, None
+        self._changed = True
         assert flight is not None
         if outcome.reply is None:
             # Whether it was applied is not known: ask where everything stands.
@@ -359,10 +363,11 @@ class Collector:
         for piece in flight.pieces:
             tail = piece.tail
             tail.strikes += 1
-            tail.muted = now + min(60.0, 2.0**tail.strikes)
-            if tail.strikes >= STRIKES:
-                text = f"the tracker refuses {piece.end - piece.start} bytes of {tail.name} at {piece.start} ({verdict.said})"
-                self._journal.warn("StreamRefused", text + ": they are given up", path=tail.name)
+            tail.muted = now + min(60.0, 0.5 * 2.0**tail.strikes)
+            if tail.strikes >= STRIKES and piece.end > piece.start:
+                tail.muted = now  # others had their turn; what is left of it is only to be told as lost
+                text = f"{piece.end - piece.start} bytes of {tail.name} at {piece.start} are given up: {verdict.said}"
+                self._journal.warn("StreamRefused", text, path=tail.name)
                 piece.segment.give_up(piece.end, f"refused: {verdict.refused}")
 
     def _failed(self, now: float, problem: str, wait: float | None = None) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 20.0
 MAX_ANSWER: Final = 8 << 20
-IDLE: Final = 4.0  # a connection idle for longer is not used again: the other side may be closing it
+IDLE: Final = 4.0  # a connection quiet for longer is not trusted with what can be sent only once
 
 
 class UnreachableError(OSError):
@@ -74,16 +74,30 @@ class Door:
     def ask(self, request: Request, *, timeout: float = READ_TIMEOUT) -> Reply:
         """Send and wait for the answer. Raises UnreachableError, with a sentence, where none comes."""
         length = sum(map(len, request.parts))
-        return self.send(request, request.parts, length, timeout=timeout)
+        reused = self._connection is not None
+        try:
+            return self._exchange(request, request.parts, length, timeout)
+        except UnreachableError as error:
+            # The other side may close a quiet connection at any time. What is asked may be asked twice.
+            if not reused or not isinstance(error.__cause__, http.client.RemoteDisconnected | ConnectionError):
+                raise
+            return self._exchange(request, request.parts, length, timeout)
 
     def send(self, request: Request, body: Iterable[bytes], length: int, *, timeout: float = READ_TIMEOUT) -> Reply:
-        """As `ask`, with a body of `length` bytes that may be produced while it is sent."""
-        headers = {"Content-Length": str(length), **request.headers, **self._authorization()}
+        """As `ask`, with a body of `length` bytes that is produced while it is sent, once."""
+        if time.monotonic() - self._used > IDLE:
+            self.close()
+        return self._exchange(request, body, length, timeout)
+
+    def _exchange(self, request: Request, body: Iterable[bytes], length: int, timeout: float) -> Reply:
         try:
+            headers = {"Content-Length": str(length), **request.headers, **self._authorization()}
             connection = self._open(timeout)
             connection.request(request.method, request.path, body, headers)
             response = connection.getresponse()
             data = response.read(MAX_ANSWER + 1)
+        except UnreachableError:
+            raise
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise UnreachableError(f"{request.method} {self._host}:{self._port}: {_say(error)}") from error
@@ -102,8 +116,6 @@ class Door:
             self._connection = None
 
     def _open(self, timeout: float) -> http.client.HTTPConnection:
-        if self._connection is not None and time.monotonic() - self._used > IDLE:
-            self.close()
         if self._connection is None:
             limit = min(CONNECT_TIMEOUT, timeout)
             if self._tls:

@@ -101,7 +101,7 @@ class Tail:
     path: tuple[str, ...]
     next_generation: int = 0
     segments: deque[Segment] = field(default_factory=deque)
-    fresh: bool = True  # no cursor was kept: what the tracker has of it decides where it begins
+    fresh: bool = True  # no cursor, nothing sent: what the tracker has of it decides where it begins
     announced: bool = False  # this process has sent its stream frame
     served: int = 0
     restored: float | None = None  # when its cursors were loaded, until its file was seen again

@@ -1,20 +1,15 @@
 """The table of workload kinds that Outrider knows, and what their pods say of themselves.
 
 Everything that depends on the kind of a workload is generated from this table: which Runs the API server lets a
-person make, which rights the controller has, which pods a namespace's opt-in reaches, where a pod template is and
-what says a pod's node rank.
-"""
+person x"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 Object = Mapping[str, Any]
-
-JOB_INDEX: Final = "batch.kubernetes.io/job-completion-index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +22,6 @@ class WorkloadKind:
     """Plural name in URLs and RBAC rules."""
     template: tuple[str, ...]
     """Path of the pod template in the object."""
-    node_rank: str
-    """Annotation or label of a pod that holds its node rank."""
     framework_labels: tuple[str, ...]
     """Labels of a pod that say which workload it is of; the webhook hands them on as it saw them."""
     verbs: tuple[str, ...] = ("get", "list", "watch", "create", "patch")
@@ -51,8 +44,11 @@ KINDS: Final = (
         kind="Job",
         resource="jobs",
         template=("spec", "template"),
-        node_rank=JOB_INDEX,
-        framework_labels=("batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid", JOB_INDEX),
+        framework_labels=(
+            "batch.kubernetes.io/job-name",
+            "batch.kubernetes.io/controller-uid",
+            "batch.kubernetes.io/job-completion-index",
+        ),
     ),
 )
 _BY_KEY: Final = {(kind.api_version, kind.kind): kind for kind in KINDS}
@@ -86,29 +82,6 @@ def framework_labels(pod: Object) -> dict[str, str]:
     labels = (pod.get("metadata") or {}).get("labels") or {}
     known = (label for kind in KINDS for label in kind.framework_labels)
     return {label: labels[label] for label in known if label in labels}
-
-
-def node_rank(pod: Object) -> int | None:
-    """The pod's node rank as its framework says it; None where it says none: unknown is never guessed."""
-    owner = owner_of(pod)
-    kind = find_kind(owner.api_version, owner.kind) if owner else None
-    if kind is None:
-        return None
-    metadata = pod.get("metadata") or {}
-    for source in ("annotations", "labels"):
-        text = (metadata.get(source) or {}).get(kind.node_rank)
-        if isinstance(text, str) and re.fullmatch(r"[0-9]{1,9}", text):
-            return int(text)
-    return None
-
-
-def expected_pods(workload: Object) -> int | None:
-    """How many pods of the workload run side by side; None where its spec does not say."""
-    spec = workload.get("spec") or {}
-    if spec.get("completionMode") == "Indexed" and isinstance(spec.get("completions"), int):
-        return min(int(spec["completions"]), int(spec.get("parallelism") or spec["completions"]))
-    parallelism = spec.get("parallelism", 1)
-    return int(parallelism) if isinstance(parallelism, int) else None
 
 
 def template_of(workload: Object) -> Object | None:

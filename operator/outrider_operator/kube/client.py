@@ -145,6 +145,13 @@ class Client:
         """Replace an object."""
         return await self._json("PUT", resource, resource.path(namespace, name), body=body)
 
+    async def json_patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: list[dict[str, Any]]
+    ) -> Object:
+        """Apply a JSON patch."""
+        path = resource.path(namespace, name)
+        return await self._json("PATCH", resource, path, body=patch, content_type="application/json-patch+json")
+
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "") -> None:
         """Delete exactly this object in the background."""
         preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})

@@ -30,7 +30,7 @@ static bool number(const char *text, size_t n)
 // A counter such as max_tokens=2048 is no secret.
 static bool hide(const char *name, const char *value, size_t n)
 {
-    return secret_name(name) && !(has_word(name, "tokens") && number(value, n));
+    return n > 0 && secret_name(name) && !(has_word(name, "tokens") && number(value, n));
 }
 
 // Copies value; "scheme://user:pass@host" becomes "scheme://***@host".
@@ -57,53 +57,73 @@ static void add_value(struct buf *out, const char *value, size_t n)
 
 static bool separator(char c)
 {
-    return isspace((unsigned char)c) || strchr("'\"`;&|(){},", c) != NULL;
+    return isspace((unsigned char)c) || strchr("'\"`;&|(){},?", c) != NULL;
+}
+
+// Where the value of the name that ends at `at` begins: name=v, name:v, "name": "v", name = v. 0 if none follows.
+static size_t value_at(const char *arg, size_t n, size_t at)
+{
+    size_t i = at;
+    if (i < n && (arg[i] == '"' || arg[i] == '\''))
+        i++;
+    while (i < n && arg[i] == ' ')
+        i++;
+    if (i >= n || (arg[i] != '=' && arg[i] != ':'))
+        return 0;
+    bool loose = i > at || arg[i] == ':'; // "NAME= command" sets nothing and runs a command
+    for (i++; loose && i < n && arg[i] == ' '; i++)
+        ;
+    return i;
+}
+
+static size_t value_end(const char *arg, size_t n, size_t at)
+{
+    if (at < n && (arg[at] == '"' || arg[at] == '\'')) {
+        const char *close = memchr(arg + at + 1, arg[at], n - at - 1);
+        return close ? (size_t)(close - arg) + 1 : n;
+    }
+    while (at < n && !separator(arg[at]))
+        at++;
+    return at;
 }
 
 // One argument may be a whole script (`sh -c "HF_TOKEN=… python …"`): every word in it is looked at.
 // *expect: the word before was a secret's flag, the next word is its value.
 static void add_argument(struct buf *out, const char *arg, size_t n, bool *expect)
 {
-    size_t at = 0;
-    while (at < n) {
+    for (size_t at = 0; at < n;) {
         size_t begin = at;
         while (at < n && separator(arg[at]))
             at++;
-        buf_add(out, arg + begin, at - begin);
         size_t word = at;
         while (at < n && !separator(arg[at]) && arg[at] != '=' && arg[at] != ':')
             at++;
+        if (n - at > 3 && memcmp(arg + at, "://", 3) == 0) // a URL is one word
+            at = value_end(arg, n, at);
         char name[128];
         size_t len = at - word < sizeof name - 1 ? at - word : sizeof name - 1;
         memcpy(name, arg + word, len);
         name[len] = 0;
-        if (at < n && (arg[at] == '=' || arg[at] == ':') && strncmp(arg + at, "://", 3) != 0) {
-            size_t value = at + 1, quoted = value;
-            if (quoted < n && (arg[quoted] == '"' || arg[quoted] == '\'')) {
-                const char *close = memchr(arg + quoted + 1, arg[quoted], n - quoted - 1);
-                at = close ? (size_t)(close - arg) + 1 : n;
-            } else
-                for (at = value; at < n && !separator(arg[at]); at++)
-                    ;
-            if (hide(name, arg + value, at - value)) {
-                buf_add(out, arg + word, value - word);
-                buf_text(out, "***");
-            } else
-                add_value(out, arg + word, at - word);
-            *expect = false;
-            continue;
-        }
-        while (at < n && !separator(arg[at]))
-            at++;
-        if (at == word)
-            continue;
-        if (*expect && arg[word] != '-' && !number(arg + word, at - word)) {
+        size_t value = value_at(arg, n, at), end = value ? value_end(arg, n, value) : 0;
+        buf_add(out, arg + begin, word - begin);
+        if (value && hide(name, arg + value, end - value)) {
+            bool quoted = arg[value] == '"' || arg[value] == '\'';
+            buf_add(out, arg + word, value - word + quoted);
             buf_text(out, "***");
+            buf_add(out, arg + end - quoted, quoted);
+            at = end;
             *expect = false;
-            continue;
+        } else if (*expect && at > word && arg[word] != '-' && !number(arg + word, at - word)) {
+            buf_text(out, "***");
+            at = value_end(arg, n, at);
+            *expect = false;
+        } else {
+            add_value(out, arg + word, at - word);
+            if (at < n && (arg[at] == '=' || arg[at] == ':'))
+                buf_add(out, arg + at++, 1);
+            else if (at > word)
+                *expect = arg[word] == '-' && secret_name(name);
         }
-        add_value(out, arg + word, at - word);
-        *expect = arg[word] == '-' && secret_name(name);
     }
 }
 
@@ -130,13 +150,14 @@ void json_argv(struct json *j, const char *key, const char *const *argv, size_t 
 void json_redacted(struct json *j, const char *key, const char *name, const char *value)
 {
     struct buf out = {0};
+    bool expect = false;
     size_t n = strlen(value);
     if (n > 1024)
         n = 1024;
     if (hide(name, value, n))
         buf_text(&out, "***");
     else
-        add_value(&out, value, n);
+        add_argument(&out, value, n, &expect);
     json_bytes(j, key, out.data ? out.data : "", out.len);
     buf_free(&out);
 }

@@ -137,9 +137,12 @@ class Volume:
         (event,) = self.events(kind, number)
         return event
 
-    def samples(self) -> list[Event]:
-        text = (self.start() / "samples.jsonl").read_bytes()
-        return [json.loads(line) for line in text.splitlines()]
+    def samples(self, scope: str) -> list[Event]:
+        """The samples of the first start so far."""
+        path = self.start() / "samples.jsonl"
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        samples: list[Event] = [json.loads(line) for line in lines]
+        return [sample for sample in samples if sample["scope"] == scope]
 
     def free(self, content: bytes, number: int = 0, container: str = "train") -> None:
         """What the collector does to say which bytes it has."""

@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -30,10 +30,12 @@ class Engine(Protocol):
 
 
 def call(*argv: str | Path) -> None:
-    """Run a program with its words going to ours; ImageError where it fails."""
-    done = subprocess.run([str(arg) for arg in argv], stdout=sys.stderr, check=False)
+    """Run a program without showing what it says; ImageError with its last words where it fails."""
+    words = [str(arg) for arg in argv]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        raise ImageError(f"`{' '.join(map(str, argv))}` failed with exit code {done.returncode}; its words are above")
+        said = "\n".join(done.stdout.strip().splitlines()[-40:])
+        raise ImageError(f"`{' '.join(words)}` failed with exit code {done.returncode}; it said:\n{said}")
 
 
 def pip_settings(listed: str) -> str:
@@ -97,7 +99,7 @@ class Buildah:
         if CA_BUNDLE.exists():
             lent += ["--volume", f"{CA_BUNDLE}:{CA_BUNDLE}:ro"]
         given = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
-        how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--quiet"]
+        how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers"]
         call(*self.command, "bud", *how, *lent, *given, "--file", dockerfile, "--tag", reference, context)
         call(*self.command, "push", "--quiet", reference, f"docker-archive:{out}:{reference}")
 

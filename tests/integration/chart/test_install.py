@@ -154,7 +154,7 @@ MAY = [  # part, what, in which namespace, whether
     ("controller", "create pods --subresource=exec", "default", False),
     ("controller", "create pods", "default", False),
     ("controller", "get secret/outrider-certificates", "own", True),
-    ("controller", "patch secret/outrider-certificates", "own", True),
+    ("controller", "update secret/outrider-certificates", "own", True),
     ("controller", "get secret/outrider-admin", "own", False),
     ("controller", "create secrets", "own", False),
     ("controller", "update leases.coordination.k8s.io/outrider-controller", "own", True),

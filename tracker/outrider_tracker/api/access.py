@@ -14,8 +14,9 @@ from starlette.responses import Response
 from outrider_sidecar import contract
 from outrider_tracker.api.errors import CROSS_SITE, ApiError, missing
 from outrider_tracker.auth.principals import Person
+from outrider_tracker.auth.rules import Action, Target, may
 from outrider_tracker.services import Services
-from outrider_tracker.store.records import Run, StreamInfo
+from outrider_tracker.store.records import Run, StoredFile, StreamInfo
 
 COOKIE: Final = "outrider_session"
 PURPOSE: Final = "session"
@@ -66,22 +67,31 @@ class Access:
     async def run(self, person: Person, entity: str, project: str, run: str) -> Run:
         """The Run at this address, else 404."""
         found = await self.services.read(self.services.reader.get_run, run)
-        if found is None or (found.entity, found.project) != (entity, project) or not may_read(person, found.entity):
+        if (
+            found is None
+            or (found.entity, found.project) != (entity, project)
+            or not _may_read(person, found.entity)
+        ):
             raise missing(f"run {run!r} in {entity}/{project}")
+        return found
+
+    async def file(self, person: Person, file: str) -> StoredFile:
+        """The file, else 404."""
+        found = await self.services.read(self.services.reader.get_file, file)
+        if found is None or not _may_read(person, found.info.entity):
+            raise missing(f"file {file!r}")
         return found
 
     async def stream(self, person: Person, stream: int) -> StreamInfo:
         """The stream, else 404."""
         found = await self.services.read(self.services.reader.get_stream, stream)
-        if found is None or not may_read(person, found.entity):
+        if found is None or not _may_read(person, found.entity):
             raise missing(f"stream {stream}")
         return found
 
 
-def may_read(person: Person, entity: str) -> bool:
-    """Whether the person may see what belongs to the entity."""
-    readable = person.readable_entities()
-    return readable is None or entity in readable
+def _may_read(person: Person, entity: str) -> bool:
+    return may(person, Action.READ, Target(entity))
 
 
 def refuse_cross_site(request: Request) -> None:

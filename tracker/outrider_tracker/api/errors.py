@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sqlite3
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -15,9 +15,8 @@ from starlette.requests import Request
 from outrider_sidecar import contract
 from outrider_tracker.api import headers
 from outrider_tracker.api.models import ErrorAnswer
+from outrider_tracker.log import say
 from outrider_tracker.store.errors import StoreError
-
-log = logging.getLogger(__name__)
 
 NOT_FOUND: Final = "not_found"
 INVALID: Final = "invalid"
@@ -67,8 +66,8 @@ class Door(APIRoute):
                 return invalid(_validation(error)).response()
             except HTTPException as error:
                 return ApiError(error.status_code, INVALID, str(error.detail)).response()
-            except StoreError as error:
-                log.warning("a read could not be answered: %s", error)
+            except (StoreError, sqlite3.OperationalError) as error:
+                say("read.failed", path=request.url.path, reason=str(error))
                 message = "The tracker's store cannot answer now; try again in a few seconds."
                 return ApiError(503, contract.ERROR_UNAVAILABLE, message, {"Retry-After": "2"}).response()
             for name, value in headers.API.items():

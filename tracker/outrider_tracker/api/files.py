@@ -11,8 +11,8 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.requests import Request
 
 from outrider_tracker.api import headers, ranges
-from outrider_tracker.api.access import Access, may_read
-from outrider_tracker.api.errors import ERRORS, RANGE, ApiError, Door, missing
+from outrider_tracker.api.access import Access
+from outrider_tracker.api.errors import ERRORS, RANGE, ApiError, Door
 
 PIECE: Final = 1 << 20
 
@@ -32,10 +32,7 @@ def router(access: Access) -> APIRouter:
     )
     async def content(request: Request, file: str) -> Response:
         """The bytes, as an attachment; `Range` gives a part."""
-        person = await access.person(request)
-        stored = await services.read(services.reader.get_file, file)
-        if stored is None or not may_read(person, stored.info.entity):
-            raise missing(f"file {file!r}")
+        stored = await access.file(await access.person(request), file)
         info = stored.info
         tag = f'"{info.sha256}"'
         sent = {

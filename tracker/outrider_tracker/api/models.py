@@ -7,9 +7,9 @@ those records are RFC 3339; times that the tracker itself took are Unix seconds.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 RunState = Literal[
     "Queued",
@@ -36,8 +36,19 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class OpenModel(BaseModel):
-    """A wire object written by the controller: unknown fields pass through."""
+class Record(BaseModel):
+    """A wire object written by the controller. A null where we have a default means that default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: each for name, each in value.items() if each is not None}
+
+
+class OpenModel(Record):
+    """A part of a record, of which unknown fields pass through."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -114,7 +125,7 @@ class Workload(OpenModel):
 class Attempt(OpenModel):
     """One execution of the workload's pods."""
 
-    number: int
+    number: int = 0
     state: str | None = None
     reason: str | None = None
     startedAt: str | None = None  # noqa: N815
@@ -124,8 +135,8 @@ class Attempt(OpenModel):
 class Condition(OpenModel):
     """A condition of the Run as Kubernetes knows it."""
 
-    type: str
-    status: str
+    type: str = ""
+    status: str = ""
     reason: str | None = None
     message: str | None = None
     lastTransitionTime: str | None = None  # noqa: N815
@@ -139,26 +150,26 @@ class Collection(Model):
     lagSeconds: float | None = None  # noqa: N815
 
 
-class RunSummary(Model):
+class RunSummary(Record):
     """A Run as lists show it."""
 
     id: str
     entity: str
     project: str
     url: str
-    namespace: str
-    name: str
+    namespace: str = ""
+    name: str = ""
     displayName: str | None = None  # noqa: N815
     group: str | None = None
     jobType: str | None = None  # noqa: N815
     tags: list[str] = []
-    state: str
+    state: str = ""
     reason: str | None = None
     createdAt: str | None = None  # noqa: N815
     startedAt: str | None = None  # noqa: N815
     endedAt: str | None = None  # noqa: N815
     attempt: int | None = None
-    ranks: RankCounts
+    ranks: RankCounts = RankCounts()
     failure: Failure | None = None
     workload: Workload | None = None
     collection: Collection

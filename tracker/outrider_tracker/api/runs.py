@@ -20,7 +20,13 @@ from outrider_tracker.api.models import (
     SeriesList,
     StreamList,
 )
+from outrider_tracker.store.records import Run as StoredRun
 from outrider_tracker.store.records import RunFilter
+
+
+def _record(run: StoredRun) -> dict[str, Any]:
+    """A Run as it is shown: the address decides which project it is in, whatever the record says."""
+    return {**run.to_json(), "project": run.project}
 
 
 def router(access: Access) -> APIRouter:
@@ -47,7 +53,7 @@ def router(access: Access) -> APIRouter:
             page = await services.read(reader.list_runs, chosen, limit, cursor or None)
         except ValueError as error:
             raise invalid("The cursor is none of this tracker's: begin again without it.") from error
-        return {"items": [run.to_json() for run in page.items], "next": page.next}
+        return {"items": [_record(run) for run in page.items], "next": page.next}
 
     at = "/{entity}/{project}/{run}"
 
@@ -55,7 +61,7 @@ def router(access: Access) -> APIRouter:
     async def get_run(request: Request, entity: str, project: str, run: str) -> Any:
         """One Run with its whole record."""
         found = await access.run(await access.person(request), entity, project, run)
-        return found.to_json()
+        return _record(found)
 
     @made.get(f"{at}/ranks", response_model=RankList)
     async def list_ranks(request: Request, entity: str, project: str, run: str) -> Any:

@@ -85,6 +85,11 @@ describe("folding ranks x attempts x restarts", () => {
     expect(newestPerRank(units(all), 7)).toEqual([]);
   });
 
+  it("puts stdout before stderr before the rest", () => {
+    const streams = ["events", "stderr", "other", "stdout"].map((kind, id) => ({ id, kind, end: 0, lostBytes: 0 }));
+    expect(units([rank({ streams })])[0]?.streams.map((stream) => stream.kind)).toEqual(["stdout", "stderr", "events", "other"]);
+  });
+
   it("lists attempts oldest first", () => {
     expect(attempts(all)).toEqual([1, 2]);
   });

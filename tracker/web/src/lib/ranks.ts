@@ -23,12 +23,20 @@ export function unitKey(rank: Rank): string {
   return known ? base : `${base}.${rank.source.slice(0, 8)}.${rank.container ?? ""}.${part(rank.start)}.${part(rank.pid)}`;
 }
 
+/** Streams as people look for them. */
+const KINDS = ["stdout", "stderr", "user", "events", "metrics"];
+
+function worth(kind: string): number {
+  const at = KINDS.indexOf(kind);
+  return at < 0 ? KINDS.length : at;
+}
+
 const order = (value: number | null) => value ?? Number.POSITIVE_INFINITY;
 
 /** Newest attempt first, then rank (unknown last), then the newest restart first. */
 export function units(ranks: readonly Rank[]): Unit[] {
   return ranks
-    .map((rank) => ({ ...rank, key: unitKey(rank) }))
+    .map((rank) => ({ ...rank, key: unitKey(rank), streams: [...rank.streams].sort((a, b) => worth(a.kind) - worth(b.kind)) }))
     .sort(
       (a, b) =>
         compare(order(b.attempt), order(a.attempt)) ||

@@ -16,7 +16,7 @@ function columns(now: number): ColumnDef<RunSummary>[] {
       id: "state",
       header: "State",
       accessorFn: (run) => run.state,
-      meta: { width: "118px" },
+      meta: { width: "108px" },
       cell: ({ row: { original: run } }) => (
         <Badge tone={runTone(run.state)} live={active(run.state)}>
           {run.state}
@@ -27,7 +27,7 @@ function columns(now: number): ColumnDef<RunSummary>[] {
       id: "name",
       header: "Name",
       accessorFn: (run) => run.displayName ?? run.name,
-      meta: { width: "minmax(200px, 2.2fr)" },
+      meta: { width: "minmax(180px, 2fr)" },
       cell: ({ row: { original: run } }) => (
         <span className="two">
           <Link to={to(run)} className="strong">
@@ -41,7 +41,7 @@ function columns(now: number): ColumnDef<RunSummary>[] {
       id: "project",
       header: "Project",
       accessorFn: (run) => `${run.entity}/${run.project}`,
-      meta: { width: "minmax(120px, 1fr)" },
+      meta: { width: "minmax(100px, 1fr)" },
       cell: ({ row: { original: run } }) => (
         <span title={`${run.entity}/${run.project}`}>
           <span className="muted">{run.entity}/</span>
@@ -53,7 +53,7 @@ function columns(now: number): ColumnDef<RunSummary>[] {
       id: "ranks",
       header: "Ranks",
       accessorFn: (run) => run.ranks.expected ?? 0,
-      meta: { width: "110px" },
+      meta: { width: "100px" },
       cell: ({ row: { original: run } }) => (
         <span>
           <span className="num">{rankRatio(run.ranks)}</span>
@@ -65,14 +65,14 @@ function columns(now: number): ColumnDef<RunSummary>[] {
       id: "attempt",
       header: "Attempt",
       accessorFn: (run) => run.attempt ?? 0,
-      meta: { width: "64px" },
+      meta: { width: "58px" },
       cell: ({ row: { original: run } }) => <span className="num">{run.attempt ?? "–"}</span>,
     },
     {
       id: "workload",
       header: "Workload",
       accessorFn: (run) => run.workload?.kind ?? "",
-      meta: { width: "minmax(110px, 1fr)" },
+      meta: { width: "minmax(120px, 1.4fr)" },
       cell: ({ row: { original: run } }) =>
         run.workload ? (
           <span title={`${run.workload.kind ?? ""} ${run.namespace}/${run.workload.name ?? ""}`}>
@@ -87,21 +87,21 @@ function columns(now: number): ColumnDef<RunSummary>[] {
       id: "started",
       header: "Started",
       accessorFn: (run) => instant(run.startedAt ?? run.createdAt) ?? 0,
-      meta: { width: "112px" },
+      meta: { width: "104px" },
       cell: ({ row: { original: run } }) => <time title={moment(run.startedAt ?? run.createdAt)}>{ago(run.startedAt ?? run.createdAt, now)}</time>,
     },
     {
       id: "duration",
       header: "Duration",
       accessorFn: (run) => (instant(run.endedAt) ?? now) - (instant(run.startedAt) ?? now),
-      meta: { width: "84px" },
+      meta: { width: "76px" },
       cell: ({ row: { original: run } }) => <span className="num">{between(run.startedAt, run.endedAt, now)}</span>,
     },
     {
       id: "failure",
       header: "What failed first",
       accessorFn: (run) => failureHint(run.failure),
-      meta: { width: "minmax(150px, 1.3fr)" },
+      meta: { width: "minmax(130px, 1.1fr)" },
       cell: ({ row: { original: run } }) => (
         <span className="bad" title={run.failure?.message ?? ""}>
           {failureHint(run.failure)}
@@ -172,7 +172,7 @@ export function RunsPage() {
         rowKey={(run) => run.id}
         onEnd={more}
         onOpen={(run) => navigate(to(run))}
-        minWidth={1080}
+        minWidth={1136}
         sortable={false}
         empty={
           runs.isPending ? (

@@ -66,11 +66,11 @@ export function RunPage({ name }: { name: RunName }) {
   ];
   return (
     <main id="main" className="page">
-      <RunHeader run={record} units={list} now={now} openLogs={openLogs} brief={tab === "logs" || tab === "charts" || tab === "ranks"} />
+      <RunHeader run={record} units={list} now={now} openLogs={openLogs} brief={tab !== "overview"} />
       <ErrorNote error={run.error ?? ranks.error} />
       <Tabs tabs={tabs} chosen={tab} choose={choose} />
       <div className={`panel panel-${tab}`} role="tabpanel" id="tabpanel" aria-labelledby={`tab-${tab}`}>
-        {tab === "overview" ? <OverviewTab name={name} run={record} now={now} /> : null}
+        {tab === "overview" ? <OverviewTab name={name} run={record} units={list} now={now} /> : null}
         {tab === "ranks" ? <RanksTab units={list} loading={ranks.isPending} now={now} openLogs={openLogs} /> : null}
         {tab === "logs" ? <LogsTab run={record} units={list} loading={ranks.isPending} /> : null}
         {tab === "charts" ? <ChartsTab name={name} run={record} /> : null}

@@ -6,9 +6,10 @@ import { Badge, Card, Facts } from "../../components/ui";
 import { ago, between, bytes, integer, moment } from "../../lib/format";
 import { factsOf, type Facts as ContainerFacts } from "../../lib/facts";
 import { flattened } from "../../lib/flatten";
+import type { Unit } from "../../lib/ranks";
 import { active, runTone } from "../../lib/states";
 
-export function OverviewTab({ name, run, now }: { name: RunName; run: Run; now: number }) {
+export function OverviewTab({ name, run, units, now }: { name: RunName; run: Run; units: readonly Unit[]; now: number }) {
   return (
     <div className="overview">
       <div className="column">
@@ -38,7 +39,7 @@ export function OverviewTab({ name, run, now }: { name: RunName; run: Run; now: 
       <div className="column">
         <CollectionCard run={run} />
         <AttemptsCard run={run} now={now} />
-        <ContainerCard name={name} run={run} />
+        <ContainerCard name={name} run={run} units={units} />
         <ConditionsCard run={run} now={now} />
       </div>
     </div>
@@ -179,7 +180,7 @@ function ConditionsCard({ run, now }: { run: Run; now: number }) {
 /** The rider writes its facts at the beginning of a container's events. */
 const FACT_LINES = 50;
 
-function ContainerCard({ name, run }: { name: RunName; run: Run }) {
+function ContainerCard({ name, run, units }: { name: RunName; run: Run; units: readonly Unit[] }) {
   const streams = useStreams(name, run);
   const [chosen, setChosen] = useState<number | null>(null);
   const sources = useMemo(() => eventStreams(streams.data?.items ?? []), [streams.data]);
@@ -201,13 +202,13 @@ function ContainerCard({ name, run }: { name: RunName; run: Run }) {
             <select value={stream.id} onChange={(event) => setChosen(Number(event.target.value))}>
               {sources.map((each) => (
                 <option key={each.id} value={each.id}>
-                  {streamTitle(each)}
+                  {streamTitle(each, units)}
                 </option>
               ))}
             </select>
           </label>
         ) : (
-          <span className="muted">{streamTitle(stream)}</span>
+          <span className="muted">{streamTitle(stream, units)}</span>
         )
       }
     >
@@ -220,9 +221,10 @@ function eventStreams(all: readonly Stream[]): Stream[] {
   return all.filter((stream) => stream.labels["kind"] === "events" && typeof stream.labels["container"] === "string");
 }
 
-function streamTitle(stream: Stream): string {
+function streamTitle(stream: Stream, units: readonly Unit[]): string {
+  const pod = units.find((unit) => unit.source === stream.source)?.pod ?? stream.source.slice(0, 8);
   const start = stream.labels["start"];
-  return `${String(stream.labels["container"])}${typeof start === "number" && start > 0 ? `, start ${start + 1}` : ""} · pod ${stream.source.slice(0, 8)}`;
+  return `${String(stream.labels["container"])}${typeof start === "number" && start > 0 ? `, start ${start + 1}` : ""} · ${pod}`;
 }
 
 function ContainerFactsList({ facts }: { facts: ContainerFacts }) {

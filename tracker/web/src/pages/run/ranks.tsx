@@ -20,14 +20,14 @@ function columns(now: number, openLogs: Props["openLogs"]): ColumnDef<Unit>[] {
       id: "rank",
       header: "Rank",
       accessorFn: (unit) => unit.rank ?? Number.MAX_SAFE_INTEGER,
-      meta: { width: "minmax(76px, 0.7fr)" },
+      meta: { width: "minmax(60px, 0.6fr)" },
       cell: ({ row: { original: unit } }) => <span className="num strong">{unit.rank ?? unitName(unit)}</span>,
     },
     {
       id: "state",
       header: "State",
       accessorFn: (unit) => rankState(unit),
-      meta: { width: "112px" },
+      meta: { width: "104px" },
       cell: ({ row: { original: unit } }) => {
         const state = rankState(unit);
         return (
@@ -37,40 +37,40 @@ function columns(now: number, openLogs: Props["openLogs"]): ColumnDef<Unit>[] {
         );
       },
     },
-    { id: "end", header: "Exit", accessorFn: (unit) => rankEnd(unit), meta: { width: "minmax(150px, 1.2fr)" }, cell: ({ row: { original: unit } }) => rankEnd(unit) || <span className="muted">–</span> },
+    { id: "end", header: "Exit", accessorFn: (unit) => rankEnd(unit), meta: { width: "minmax(130px, 1.1fr)" }, cell: ({ row: { original: unit } }) => rankEnd(unit) || <span className="muted">–</span> },
     {
       id: "attempt",
       header: "Attempt",
       accessorFn: (unit) => unit.attempt ?? 0,
-      meta: { width: "62px" },
+      meta: { width: "56px" },
       cell: ({ row: { original: unit } }) => <span className="num">{unit.attempt ?? "?"}</span>,
     },
     {
       id: "restart",
       header: "Restart",
       accessorFn: (unit) => unit.restart ?? 0,
-      meta: { width: "62px" },
+      meta: { width: "56px" },
       cell: ({ row: { original: unit } }) => <span className="num">{unit.restart ?? "–"}</span>,
     },
     {
       id: "pod",
       header: "Pod",
       accessorFn: (unit) => unit.pod ?? "",
-      meta: { width: "minmax(150px, 2fr)" },
+      meta: { width: "minmax(130px, 2fr)" },
       cell: ({ row: { original: unit } }) => <span title={`${unit.pod ?? ""} (${unit.source})`}>{unit.pod || unit.source}</span>,
     },
     {
       id: "node",
       header: "Node",
       accessorFn: (unit) => unit.node ?? "",
-      meta: { width: "minmax(100px, 1.2fr)" },
+      meta: { width: "minmax(90px, 1.2fr)" },
       cell: ({ row: { original: unit } }) => <span title={unit.node ?? ""}>{unit.node ?? "–"}</span>,
     },
     {
       id: "local",
       header: "Node/local",
       accessorFn: (unit) => (unit.nodeRank ?? 0) * 1000 + (unit.localRank ?? 0),
-      meta: { width: "78px" },
+      meta: { width: "74px" },
       cell: ({ row: { original: unit } }) => (
         <span className="num muted">
           {unit.nodeRank ?? "?"}/{unit.localRank ?? "?"}
@@ -81,21 +81,21 @@ function columns(now: number, openLogs: Props["openLogs"]): ColumnDef<Unit>[] {
       id: "duration",
       header: "Ran for",
       accessorFn: (unit) => (unit.endedAt ?? now / 1000) - (unit.startedAt ?? now / 1000),
-      meta: { width: "78px" },
+      meta: { width: "72px" },
       cell: ({ row: { original: unit } }) => <span className="num">{unit.state === "unknown" && !unit.endedAt ? "–" : between(unit.startedAt, unit.endedAt, now)}</span>,
     },
     {
       id: "seen",
       header: "Last seen",
       accessorFn: (unit) => unit.lastSeen ?? 0,
-      meta: { width: "104px" },
+      meta: { width: "88px" },
       cell: ({ row: { original: unit } }) => <time title={moment(unit.lastSeen)}>{ago(unit.lastSeen, now)}</time>,
     },
     {
       id: "lost",
       header: "Lost",
       accessorFn: (unit) => lostBytes(unit),
-      meta: { width: "84px", align: "right" },
+      meta: { width: "70px", align: "right" },
       cell: ({ row: { original: unit } }) => {
         const lost = lostBytes(unit);
         return <span className={lost ? "num bad" : "num muted"}>{lost ? bytes(lost) : "0"}</span>;
@@ -105,7 +105,7 @@ function columns(now: number, openLogs: Props["openLogs"]): ColumnDef<Unit>[] {
       id: "logs",
       header: "Logs",
       enableSorting: false,
-      meta: { width: "118px" },
+      meta: { width: "100px" },
       cell: ({ row: { original: unit } }) => (
         <span className="links">
           {unit.streams
@@ -168,7 +168,7 @@ export function RanksTab({ units, loading, now, openLogs }: Props) {
         rowKey={(unit) => unit.key}
         selected={chosen}
         onOpen={(unit) => openLogs(unit.key)}
-        minWidth={1180}
+        minWidth={1238}
         empty={
           loading ? (
             <Empty title="Loading…" />

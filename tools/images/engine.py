@@ -53,6 +53,7 @@ class Buildah:
 
     program: str
     store: Path
+    verify_tls: bool = True  # off only for a registry on loopback, which buildah then speaks plain HTTP to
 
     @property
     def command(self) -> list[str | Path]:
@@ -106,7 +107,7 @@ class Buildah:
     def push(self, archive: Path, reference: str, target: str) -> None:
         """Push from the store, where the archive's image is brought first."""
         call(*self.command, "pull", "--quiet", f"docker-archive:{archive}")
-        call(*self.command, "push", reference, f"docker://{target}")
+        call(*self.command, "push", f"--tls-verify={str(self.verify_tls).lower()}", reference, f"docker://{target}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,10 @@ async def _make(context: Context, workload: JobView | PodView, wish: adoption.Wi
 async def _name_taken(context: Context, workload: JobView | PodView, name: str) -> None:
     """Say on the workload that its Run cannot be made: somebody else's object has the name, and is left alone."""
     kind, api = ("Job", "batch/v1") if isinstance(workload, JobView) else ("Pod", "v1")
+    message = (
         f"No Run is made: the name {name} is held by a Run that does not belong to this {kind}. "
         "Delete or rename that one."
+    )
     now = rfc3339(float(int(context.now())))
     body = {
         "apiVersion": "v1",

@@ -95,6 +95,8 @@ def carry_out(decision: Decision, data: Data | None, now: dt.datetime, names: Na
         out[CA_CERT] = _bundle([out[NEXT_CERT], *split_bundle(out.get(CA_CERT, ""))], now)
         out[CA_KEY] = out[NEXT_KEY]
         del out[NEXT_CERT], out[NEXT_KEY]
+    if decision.step is Step.ISSUE:
+        out[CA_CERT] = _bundle(split_bundle(out[CA_CERT]), now)  # CAs that have ended leave it
     if decision.leaves:
         authority, signer = _authority(out, CA_KEY, CA_CERT), _load_key(out[CA_KEY])
         if authority is None or signer is None:

@@ -1,7 +1,8 @@
 """The table of workload kinds that Outrider knows, and what their pods say of themselves.
 
 Everything that depends on the kind of a workload is generated from this table: which Runs the API server lets a
-person x"""
+person make, which rights the controller has, which pods a namespace's opt-in reaches, where a pod template is.
+"""
 
 from __future__ import annotations
 

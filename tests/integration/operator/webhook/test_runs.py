@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from outrider_operator.api.crd import run_crd
-from outrider_operator.api.run import Attempt, Condition, Failure, Ranks, Run, RunStatus
+from outrider_operator.api.run import Attempt, Failure, Run, RunStatus
 from outrider_operator.api.states import Confidence, RunState
 from outrider_operator.core.policies import SUBMITTER_NAME, policies
 from outrider_sidecar.contract import API_VERSION, SUBMITTER
@@ -223,11 +223,9 @@ def test_a_full_status_is_stored_as_written_and_shown_in_columns(runs: Runs, nam
             ],
         }
     )
-    everything = {
-        (model, name) for model in (RunStatus, Ranks, Failure, Attempt, Condition) for name in model.model_fields
-    }
-    parts = (status, status.ranks, status.failure, status.attempts[0], status.conditions[0])
-    assert {(type(part), name) for part in parts for name in type(part).model_fields} == everything
+    for part in (status, status.ranks, status.failure, status.attempts[0], status.conditions[0]):
+        assert part is not None
+        assert not [name for name in type(part).model_fields if getattr(part, name) is None]
     wire = status.to_wire()
     applied = {"apiVersion": API_VERSION, "kind": "Run", "metadata": {"name": "resnet"}, "status": wire}
     answer = runs.api.patch(

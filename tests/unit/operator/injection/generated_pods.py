@@ -65,7 +65,7 @@ def containers(draw: st.DrawFn, name: str, volumes: list[str], *, init: bool, st
         found[draw(st.sampled_from(("tty", "stdin")))] = True
     names = ["LR", "OUTRIDER_DIR", "PET_LOG_DIR", "OUTRIDER_METRICS_INTERVAL"]
     env = draw(st.lists(st.sampled_from(names), unique=True, max_size=2))
-    if env or draw(st.booleans()):
+    if bool(env) or draw(st.booleans()):
         found["env"] = [{"name": key, "value": "mine"} for key in env]
     mounted = draw(st.lists(st.sampled_from(volumes), unique=True, max_size=3)) if volumes else []
     paths = draw(st.permutations(PATHS))
@@ -102,9 +102,9 @@ def pods(draw: st.DrawFn, *, windows: bool = True) -> dict[str, Any]:
         "restartPolicy": draw(st.sampled_from(("Never", "OnFailure"))),
         "containers": [draw(containers(name, volumes, init=False, storage=not pod_level)) for name in main],
     }
-    if inits or draw(st.booleans()):
+    if bool(inits) or draw(st.booleans()):
         spec["initContainers"] = [draw(containers(name, volumes, init=True, storage=not pod_level)) for name in inits]
-    if volumes or draw(st.booleans()):
+    if bool(volumes) or draw(st.booleans()):
         spec["volumes"] = [{"name": name, **VOLUMES[name]} for name in volumes]
     if pod_level:
         spec["resources"] = draw(
@@ -130,7 +130,7 @@ def pods(draw: st.DrawFn, *, windows: bool = True) -> dict[str, Any]:
         annotations[contract.INJECT] = "true"
     if asked != "annotation":
         labels[contract.INJECT] = "true"
-    if annotations or draw(st.booleans()):
+    if bool(annotations) or draw(st.booleans()):
         metadata["annotations"] = annotations
     if asked != "annotation" or draw(st.booleans()):
         metadata["labels"] = labels

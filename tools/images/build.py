@@ -14,7 +14,11 @@ from tools.cluster.system import locked
 from tools.images import base, engine, trainer
 from tools.images.parts import PARTS, ROOT, TRAINER, ImageError, Part, content_key, files, stage
 
+_KEPT = 4
+
 __all__ = ["Built", "ImageError", "build"]
+
+KEPT_ARCHIVES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ def build(names: Iterable[str] = tuple(PARTS), *, for_registry: bool = False) ->
         return [_built(part, on, work) for part in wanted]
 
 
+def superseded(work: Path, part: Part) -> list[Path]:
+    """Archives of an image that may go. Some are kept: other checkouts share the folder, and may be about to load theirs."""
+    return sorted(work.glob(f"{part.repository}-*.tar"), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]
+
+
 def _built(part: Part, on: str, work: Path) -> Built:
     arch = architecture()
     inputs = files(part, arch)
@@ -58,12 +67,19 @@ def _built(part: Part, on: str, work: Path) -> Built:
             trainer.archive(new, work)
         else:
             _from_dockerfile(part, on, arch, inputs, new)
-        for old in work.glob(f"{part.repository}-*.tar"):
-            old.unlink()
         new.rename(archive)
+        for old in superseded(work, part):
+            old.unlink(missing_ok=True)
         size = archive.stat().st_size / 2**20
         print(f"built {part.reference}: {size:.0f} MiB in {time.monotonic() - began:.1f} s", file=sys.stderr)
     return Built(part, key, archive)
+
+
+def _forget_old(work: Path, repository: str) -> None:
+    """Removes all but the newest archives of an image: another checkout may be loading one that is not the last."""
+    archives = sorted(work.glob(f"{repository}-[0-9a-f]*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in archives[KEPT_ARCHIVES:]:
+        old.unlink()
 
 
 def _from_dockerfile(part: Part, on: str, arch: str, inputs: list[Path], out: Path) -> None:

@@ -14,7 +14,7 @@ from tools.cluster.system import locked
 from tools.images import base, engine, trainer
 from tools.images.parts import PARTS, ROOT, TRAINER, ImageError, Part, content_key, files, stage
 
-_KEPT = 4
+_KEPT = 3
 
 __all__ = ["Built", "ImageError", "build"]
 
@@ -50,7 +50,7 @@ def build(names: Iterable[str] = tuple(PARTS), *, for_registry: bool = False) ->
 
 
 def superseded(work: Path, part: Part) -> list[Path]:
-    """Archives of an image that may go. Some are kept: other checkouts share the folder, and may be about to load theirs."""
+    """Archives of an image that may go. Some stay: other checkouts share the folder and may be about to load theirs."""
     return sorted(work.glob(f"{part.repository}-*.tar"), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]
 
 

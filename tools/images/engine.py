@@ -100,7 +100,7 @@ class Buildah:
         if CA_BUNDLE.exists():
             lent += ["--volume", f"{CA_BUNDLE}:{CA_BUNDLE}:ro"]
         given = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
-        how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers"]
+        how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--force-rm"]
         call(*self.command, "bud", *how, *lent, *given, "--file", dockerfile, "--tag", reference, context)
         call(*self.command, "push", "--quiet", reference, f"docker-archive:{out}:{reference}")
 

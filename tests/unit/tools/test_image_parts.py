@@ -1,10 +1,12 @@
 """What goes into an image, and what makes it be built again."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tools.images import engine, parts
+from tools.images.build import superseded
 from tools.images.parts import ImageError, Part, content_key, files, stage
 
 
@@ -111,3 +113,13 @@ install.user='true'
     assert engine.pip_settings(listed) == (
         "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\ntimeout = 180\nindex-url = https://example.test/simple\n"
     )
+
+
+def test_the_newest_archives_are_kept_for_other_checkouts(tmp_path: Path) -> None:
+    """Two checkouts that take turns must not build for each other's deletion; another image's archives do not count."""
+    for age, name in enumerate(("d", "c", "b", "a")):
+        archive = tmp_path / f"outrider-operator-{name}.tar"
+        archive.touch()
+        os.utime(archive, (1000 - age, 1000 - age))
+    (tmp_path / "outrider-tracker-old.tar").touch()
+    assert [path.name for path in superseded(tmp_path, parts.OPERATOR)] == ["outrider-operator-a.tar"]

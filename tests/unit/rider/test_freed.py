@@ -67,7 +67,13 @@ def test_holes_below_the_offset_and_bytes_above_intact(written: Volume) -> None:
 
 
 def test_freed_bytes_make_room_below_the_cap(volume: Volume) -> None:
-    code = "import sys\nsys.stdout.write('x' * 299999 + '\\n')\nsys.stdout.flush()\nsys.stdin.readline()\nsys.stdout.write('y' * 299999 + '\\n')"
+    code = """
+import sys
+sys.stdout.write('x' * 299999 + '\\n')
+sys.stdout.flush()
+sys.stdin.readline()
+sys.stdout.write('y' * 299999 + '\\n')
+"""
     process = volume.popen(
         python(code), env={"OUTRIDER_SPOOL_LIMIT": "400000"}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )

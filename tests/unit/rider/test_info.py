@@ -75,7 +75,10 @@ def test_python_of_a_virtual_environment(volume: Volume) -> None:
 def test_python_that_runs_here(volume: Volume) -> None:
     """Against importlib.metadata of the same interpreter."""
     command = python("")[0]
-    ask = "import json, platform, importlib.metadata as m; print(json.dumps([platform.python_version(), {d.name: d.version for d in m.distributions()}]))"
+    ask = """
+import importlib.metadata, json, platform
+print(json.dumps([platform.python_version(), {d.name: d.version for d in importlib.metadata.distributions()}]))
+"""
     version, packages = json.loads(subprocess.run([command, "-I", "-c", ask], capture_output=True, check=True).stdout)
     found = info(volume, [command, "-c", "pass"])["python"]
     assert version.startswith(found["version"])

@@ -1,7 +1,7 @@
 """Lines of ranks among torchrun's own: stripped for people, kept out of our files because the rank's own file has them.
 
-The launcher here does what torch.distributed.elastic's TailLog does: it reads a rank's file in text mode, and writes the prefix
-before every piece that readline() gives, a finished line or what stands there of an unfinished one.
+The launcher here does what torch.distributed.elastic's TailLog does: it reads a rank's file in text mode, and writes
+the prefix before every piece that readline() gives, a finished line or what stands there of an unfinished one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.unit.rider.riding import Volume, python
 
-# Writes torchrun's files, then the given pieces, each in a write of its own, with pauses so that reads end between them.
+# Writes torchrun's files, then the given pieces, each in a write of its own, with pauses: reads end between them.
 LAUNCHER = """
 import json, os, sys, time
 plan = json.load(open(sys.argv[1]))
@@ -125,7 +125,7 @@ def test_streams_are_told_apart(volume: Volume) -> None:
 
 
 def test_without_the_rank_s_own_file_its_lines_stay_in_ours(volume: Volume) -> None:
-    """`torchrun --log-dir elsewhere` wins over our folder: the lines are stripped for people but exist nowhere else on the volume."""
+    """`torchrun --log-dir elsewhere` wins over our folder: then the lines exist nowhere else on the volume."""
     console, file = launch(volume, [(1, "[outrider:0]:rank\nown\n", 0)], files={})
     assert console == file == "rank\nown\n"
 
@@ -170,7 +170,7 @@ def test_old_prefix_in_the_middle_of_torchrun_s_line_is_ordinary_text(volume: Vo
 
 # ---------------------------------------------------------------- any torchrun
 def tail_pieces(rank: int, written: str) -> list[str]:
-    """What a TailLog thread writes if it finds `written` at once: universal newlines, then the prefix before each piece."""
+    """What a TailLog thread writes if it finds `written` at once: universal newlines, the prefix before each piece."""
     return [f"[outrider:{rank}]:{line}" for line in io.StringIO(written, newline=None)]
 
 
@@ -188,7 +188,7 @@ def printed(draw: st.DrawFn) -> tuple[list[str], str, str]:
     stream, console, own = "", "", ""
     for _ in range(draw(st.integers(0, 12))):
         if draw(st.booleans()):
-            # A rank's text ends its line, sometimes in several pieces; a "[" in it must not form a prefix with what follows.
+            # A rank ends its line, sometimes in several pieces; a "[" must not form a prefix with what follows.
             for _ in range(draw(st.integers(0, 2))):
                 part = draw(_TEXT).replace("[", "(").replace("\r", "").replace("\n", "")
                 stream += f"[outrider:{draw(st.integers(0, 999))}]:{part}"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,12 @@ ranks = []
 for local in range(count):
     os.makedirs(f'{folder}/{local}')
     env = os.environ | {
-        'RANK': str(8 + local), 'LOCAL_RANK': str(local), 'WORLD_SIZE': '16', 'LOCAL_WORLD_SIZE': str(count), 'GROUP_RANK': '1',
-        'TORCHELASTIC_RESTART_COUNT': restart, 'TORCHELASTIC_RUN_ID': 'none',
+        'RANK': str(8 + local), 'LOCAL_RANK': str(local), 'WORLD_SIZE': '16', 'LOCAL_WORLD_SIZE': str(count),
+        'GROUP_RANK': '1', 'TORCHELASTIC_RESTART_COUNT': restart, 'TORCHELASTIC_RUN_ID': 'none',
     }
     out, err = (open(f'{folder}/{local}/{name}.log', 'w') for name in ('stdout', 'stderr'))
-    ranks.append(subprocess.Popen([sys.executable, '-I', '-S', '-c', body, '--api-key', 'hunter2'], env=env, stdout=out, stderr=err))
+    command = [sys.executable, '-I', '-S', '-c', body, '--api-key', 'hunter2']
+    ranks.append(subprocess.Popen(command, env=env, stdout=out, stderr=err))
 print('started', *[rank.pid for rank in ranks], flush=True)
 for rank in ranks:
     rank.wait()
@@ -47,8 +49,8 @@ def starts(volume: Volume, count: int) -> list[Event]:
     return sorted(volume.events("rank.start"), key=lambda event: int(event["rank"]))
 
 
-def children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def has_workers(pid: int, count: int) -> bool:
+    return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) == count
 
 
 def exit_of(volume: Volume, rank: int) -> Event:
@@ -97,7 +99,7 @@ def test_rank_start_says_who_and_where(volume: Volume) -> None:
 def test_end_of_a_rank_is_known_at_once_though_its_parent_reaps_it(
     volume: Volume, body: str, expected: dict[str, int]
 ) -> None:
-    """The parent waits in waitpid, so the zombie is gone before anyone else can look; Linux 6.15 keeps the status in the pidfd."""
+    """The parent waits in waitpid, so the zombie is gone at once; Linux 6.15 keeps the status in the pidfd."""
     go = volume.root / "go"
     os.mkfifo(go)
     process = volume.popen(
@@ -123,7 +125,9 @@ def test_end_of_a_rank_whose_parent_has_not_reaped_it(volume: Volume) -> None:
     """torchrun looks at its ranks only every 0.1 s: the zombie still has the status."""
     code = """
 import os, subprocess, sys
-rank = subprocess.Popen([sys.executable, '-I', '-S', '-c', 'import sys; sys.stdin.read(); raise SystemExit(7)'], env=os.environ | {'RANK': '0', 'LOCAL_RANK': '0'})
+body = 'import sys; sys.stdin.read(); raise SystemExit(7)'
+pair = {'RANK': '0', 'LOCAL_RANK': '0'}
+rank = subprocess.Popen([sys.executable, '-I', '-S', '-c', body], env=os.environ | pair)
 import signal; signal.pause()
 """
     process = volume.popen(python(code), stdin=subprocess.PIPE)
@@ -138,7 +142,7 @@ def test_children_of_a_rank_are_no_ranks(volume: Volume) -> None:
     body = "import os, subprocess, signal\nsubprocess.Popen(['sleep', '60'])\nos.fork()\nsignal.pause()"
     volume.popen(launcher(2, body), env={"OUTRIDER_METRICS_INTERVAL": "0.3"})
     for rank in starts(volume, 2):
-        until(lambda pid=rank["pid"]: len(children(pid)) == 2, "its two workers")
+        until(partial(has_workers, rank["pid"], 2), "its two workers")
     until(lambda: len(volume.samples("container")) >= 2, "the sampler runs")
     before = len(volume.samples("container"))
     # Scans are 0.25 s apart: three more samples later a wrong one would have been reported.
@@ -172,7 +176,12 @@ def test_the_command_itself_may_be_the_rank(volume: Volume) -> None:
 
 
 def test_rank_whose_output_is_shared_names_no_file(volume: Volume) -> None:
-    code = "import os, subprocess, sys, signal\nfor i in '01': subprocess.Popen(['sleep', '60'], env=os.environ | {'RANK': i, 'LOCAL_RANK': i, 'LOCAL_WORLD_SIZE': '2'})\nsignal.pause()"
+    code = """
+import os, subprocess, signal
+for i in '01':
+    subprocess.Popen(['sleep', '60'], env=os.environ | {'RANK': i, 'LOCAL_RANK': i, 'LOCAL_WORLD_SIZE': '2'})
+signal.pause()
+"""
     volume.popen(python(code))
     for start in starts(volume, 2):
         assert "stdout" not in start

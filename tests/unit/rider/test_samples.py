@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 from tests.unit.rider.riding import Volume, python, until
@@ -35,9 +36,17 @@ def test_rank_samples_have_the_kernel_s_numbers(volume: Volume) -> None:
 
 def test_rank_samples_count_io(volume: Volume) -> None:
     target = volume.root / "written"
-    code = f"import os, signal\nfd = os.open({str(target)!r}, os.O_WRONLY | os.O_CREAT)\nos.write(fd, b'x' * (3 << 20))\nos.fsync(fd)\nprint('written')\nsignal.pause()"
+    code = f"""
+import os, signal
+fd = os.open({str(target)!r}, os.O_WRONLY | os.O_CREAT)
+os.write(fd, b'x' * (3 << 20))
+os.fsync(fd)
+print('written')
+signal.pause()
+"""
     process = volume.popen(python(code), env=RANK)
-    assert process.stdout and process.stdout.readline() == b"written\n"
+    assert process.stdout
+    assert process.stdout.readline() == b"written\n"
     pid = volume.event("container.start")["pid"]
     counted = int(Path(f"/proc/{pid}/io").read_text().split("\nwrite_bytes: ")[1].split()[0])
     until(
@@ -58,7 +67,7 @@ def test_container_is_sampled_even_if_it_ends_before_the_interval(volume: Volume
 def test_interval_is_kept(volume: Volume) -> None:
     process = volume.popen(["sleep", "60"], env={"OUTRIDER_METRICS_INTERVAL": "0.3"})
     samples = until(lambda: (found := volume.samples("container"))[4:] and found, "five samples")
-    gaps = [b["ts"] - a["ts"] for a, b in zip(samples, samples[1:], strict=False)]
+    gaps = [b["ts"] - a["ts"] for a, b in pairwise(samples)]
     assert min(gaps) > 0.28
     process.kill()
 

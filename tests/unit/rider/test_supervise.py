@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ def test_collector_is_started_again_with_growing_pauses(sidecar: Sidecar) -> Non
     )
     until(lambda: stamps.exists() and len(stamps.read_text().split()) >= 4, "four starts")
     times = [float(word) for word in stamps.read_text().split()][:4]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert gaps[0] >= 0.5
     assert gaps[1] >= 1.0
     assert gaps[2] >= 2.0
@@ -202,7 +203,7 @@ open(os.environ['OUTRIDER_DIR'] + '/ready', 'w')
 while True: time.sleep(60)
 """
     process = sidecar.supervise(*python(script))
-    until(lambda: (sidecar.volume.root / "ready").exists(), "the collector is ready")
+    until((sidecar.volume.root / "ready").exists, "the collector is ready")
     stop(process, number)
     assert process.returncode == 0
     assert sidecar.message() == {"outrider": 1, "unsentBytes": 0}

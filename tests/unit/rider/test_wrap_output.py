@@ -29,7 +29,11 @@ def small(volume: Volume) -> Iterator[Volume]:
 
 
 def test_a_hundred_thousand_lines_are_the_same_everywhere(volume: Volume) -> None:
-    code = "import sys\nfor i in range(100000): sys.stdout.write(f'line {i} ' + 'x' * (i % 97) + '\\n')\nsys.stderr.write('e' * 300000)"
+    code = """
+import sys
+for i in range(100000): sys.stdout.write(f'line {i} ' + 'x' * (i % 97) + '\\n')
+sys.stderr.write('e' * 300000)
+"""
     done = volume.run(python(code))
     expected = b"".join(b"line %d %s\n" % (i, b"x" * (i % 97)) for i in range(100000))
     assert done.out == expected
@@ -48,7 +52,8 @@ def test_any_bytes_pass(volume: Volume) -> None:
 
 def test_an_unfinished_line_is_passed_on_at_once(volume: Volume) -> None:
     process = volume.popen(["sh", "-c", "printf '['; read answer; echo ok]"], stdin=subprocess.PIPE)
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     assert os.read(process.stdout.fileno(), 10) == b"["
     process.stdin.write(b"go\n")
     process.stdin.close()
@@ -143,7 +148,8 @@ echo made
 read wait
 """
     process = volume.popen(["sh", "-c", script], stdin=subprocess.PIPE, user=1000, group=1000, umask=0o077)
-    assert process.stdout and process.stdout.readline() == b"made\n"
+    assert process.stdout
+    assert process.stdout.readline() == b"made\n"
     start = volume.start()
 
     def readable() -> bool:

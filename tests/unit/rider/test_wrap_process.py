@@ -56,7 +56,8 @@ TERM_HANDLER = (
 
 def test_sigterm_reaches_the_command_whose_own_exit_code_counts(volume: Volume) -> None:
     process = volume.popen(python(TERM_HANDLER))
-    assert process.stdout and process.stdout.readline() == b"ready\n"
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     assert process.returncode == 9
@@ -66,7 +67,8 @@ def test_sigterm_reaches_the_command_whose_own_exit_code_counts(volume: Volume) 
 def test_sigterm_to_pid_1_reaches_the_command(volume: Volume) -> None:
     command = [*AS_PID_1, *volume.wrap(python(TERM_HANDLER))]
     outside = volume.spawn(command, env=environment(), stdout=subprocess.PIPE)
-    assert outside.stdout and outside.stdout.readline() == b"ready\n"
+    assert outside.stdout
+    assert outside.stdout.readline() == b"ready\n"
     children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGTERM)
     assert outside.wait(timeout=20) == 9
@@ -78,7 +80,8 @@ def test_sigterm_to_pid_1_reaches_the_command(volume: Volume) -> None:
 def test_other_signals_are_passed_on(volume: Volume, number: int) -> None:
     code = f"import signal, sys; signal.signal({int(number)}, lambda *_: sys.exit(11)); print('ready'); signal.pause()"
     process = volume.popen(python(code))
-    assert process.stdout and process.stdout.readline() == b"ready\n"
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode == 11
@@ -165,8 +168,13 @@ def test_command_dies_with_a_killed_rider(volume: Volume) -> None:
 
 
 def test_nothing_else_is_changed_for_the_command(volume: Volume) -> None:
-    """Open files, umask, working folder and stdin are the caller's; of the environment only torchrun's three are new."""
-    code = "import os; print(sorted(os.listdir('/proc/self/fd'))); print(oct(os.umask(0)), os.getcwd()); print(sorted(os.environ.items()))"
+    """Open files, umask and working folder are the caller's; of the environment only torchrun's three are new."""
+    code = """
+import os
+print(sorted(os.listdir('/proc/self/fd')))
+print(oct(os.umask(0)), os.getcwd())
+print(sorted(os.environ.items()))
+"""
     command = ["sh", "-c", 'umask 027; exec "$@"', "-"]
     plain = subprocess.run(
         [*command, *python(code)], env=environment(), cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -22,6 +23,16 @@ TOKEN_LIFE: Final = dt.timedelta(minutes=10)  # a service account's token is ren
 
 OnEvent = Callable[[str, str | None, Mapping[str, Any]], None]
 """(plural, type or None for an initial object, object)."""
+
+
+class Connection(kopf.ConnectionInfo):
+    """kopf's, which takes certificates without key identifiers too, as our other clients of the API do."""
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        """TLS settings."""
+        context = super().as_ssl_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
 
 
 def settings() -> kopf.OperatorSettings:
@@ -45,7 +56,7 @@ def registry(credentials: Credentials, on_event: OnEvent) -> kopf.OperatorRegist
     @kopf.on.login(registry=made)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         expiration = dt.datetime.now(dt.UTC) + TOKEN_LIFE if credentials.token_file is not None else None
-        return kopf.ConnectionInfo(
+        return Connection(
             server=credentials.server,
             ca_data=credentials.ca or None,
             token=credentials.bearer() or None,

@@ -30,6 +30,8 @@ def fetch(source: str, token_file: Path | None, ca_file: Path | None) -> bytes:
     if token_file is not None:
         request.add_header("Authorization", f"Bearer {token_file.read_text().strip()}")
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    # Python 3.13 refuses certificates without key identifiers, which the authorities of many clusters leave out.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as answer:  # noqa: S310
         data: bytes = answer.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:

@@ -11,6 +11,8 @@ WEB_SOURCES := $(shell find $(WEB) -path $(WEB)/node_modules -prune -o -type f -
 # The image registry that `make images` pushes to, and the tag; without a registry it only builds.
 REGISTRY ?=
 TAG ?=
+# Which of operator, sidecar, tracker, trainer; without: all are built, and all but the examples' trainer are pushed.
+IMAGES ?=
 # What `make test` hands to pytest: make test PYTEST="tests/unit -x"
 PYTEST ?= -n 2 --dist loadgroup
 
@@ -41,7 +43,7 @@ lint: venv ## style, types and layers
 
 .PHONY: bench
 bench: prerequisites-demo venv rider web cluster-programs ## the benchmark tables
-	$(PYTHON) -m bench
+	for script in bench/[a-z]*.py; do echo "== $$script"; $(PYTHON) "$$script"; done
 
 .PHONY: cluster
 cluster: prerequisites-cluster venv cluster-programs ## a real Kubernetes on this machine, alone
@@ -58,9 +60,9 @@ cluster-programs: venv ## builds Kubernetes, etcd and CoreDNS into the cache (mi
 .PHONY: images
 images: prerequisites-images venv rider web ## builds the images; REGISTRY=… [TAG=…] pushes them
 ifeq ($(REGISTRY),)
-	$(PYTHON) -m tools.images build
+	$(PYTHON) -m tools.images build $(IMAGES)
 else
-	$(PYTHON) -m tools.images push --registry $(REGISTRY) $(if $(TAG),--tag $(TAG))
+	$(PYTHON) -m tools.images push --registry $(REGISTRY) $(if $(TAG),--tag $(TAG)) $(IMAGES)
 endif
 
 .PHONY: rider

@@ -15,13 +15,13 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser(prog="python -m tools.images", description="Outrider's images.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, help_ in (
-        ("build", "build what has changed, into docker archives of the cache folder; prints their paths"),
-        ("load", "build what has changed, and load what a cluster's nodes lack"),
-        ("push", "build what has changed on the real base image, and push it to a registry"),
+    for name, default, help_ in (
+        ("build", "all", "build what has changed, into docker archives of the cache folder; prints their paths"),
+        ("load", "all", "build what has changed, and load what a cluster's nodes lack"),
+        ("push", "all but trainer", "build what has changed on the real base image, and push it to a registry"),
     ):
         command = commands.add_parser(name, help=help_, description=help_)
-        command.add_argument("images", nargs="*", metavar="IMAGE", help=f"some of {', '.join(PARTS)} (all)")
+        command.add_argument("images", nargs="*", metavar="IMAGE", help=f"some of {', '.join(PARTS)} ({default})")
         if name == "load":
             command.add_argument("--name", default="outrider", help="the cluster's name (outrider)")
         if name == "push":
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; gives the exit code."""
     options = parser().parse_args(argv)
-    names = options.images or list(PARTS)
+    names = options.images or [name for name in PARTS if name != "trainer" or options.command != "push"]
     if unknown := sorted(set(names) - set(PARTS)):
         print(f"tools.images: there is no image {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2

@@ -42,6 +42,8 @@ def _logging(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     # kopf tells of every object that it sees.
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It says at each start that signals are not its business: it runs in a thread of its own.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 

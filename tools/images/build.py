@@ -18,8 +18,6 @@ _KEPT = 3
 
 __all__ = ["Built", "ImageError", "build"]
 
-KEPT_ARCHIVES = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -73,13 +71,6 @@ def _built(part: Part, on: str, work: Path) -> Built:
         size = archive.stat().st_size / 2**20
         print(f"built {part.reference}: {size:.0f} MiB in {time.monotonic() - began:.1f} s", file=sys.stderr)
     return Built(part, key, archive)
-
-
-def _forget_old(work: Path, repository: str) -> None:
-    """Removes all but the newest archives of an image: another checkout may be loading one that is not the last."""
-    archives = sorted(work.glob(f"{repository}-[0-9a-f]*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in archives[KEPT_ARCHIVES:]:
-        old.unlink()
 
 
 def _from_dockerfile(part: Part, on: str, arch: str, inputs: list[Path], out: Path) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from outrider_tracker import __version__
+from outrider_tracker import __version__, failpoints
 from outrider_tracker.app import Settings, Tracker
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, fetch
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; the exit code. What a person must know goes to stdout, complaints to stderr."""
     chosen = _parser().parse_args(arguments)
     try:
+        failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
         return int(chosen.run(chosen))
     except (FolderRefusedError, SchemaRefusedError, ValueError, OSError) as error:
         sys.stderr.write(f"outrider-tracker: {error}\n")

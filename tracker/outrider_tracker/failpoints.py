@@ -34,12 +34,21 @@ NAMES: Final = (
 )
 
 _lock = threading.Lock()
-_chosen, _, _nth = os.environ.get(VARIABLE, "").partition(":")
-_left = int(_nth or "1")
+_chosen = ""
+_left = 0
+
+
+def arm(value: str) -> None:
+    """Takes the choice `<name>:<nth>`; an empty text chooses nothing. ValueError: there is no such place."""
+    global _chosen, _left
+    name, _, nth = value.partition(":")
+    if name and name not in NAMES:
+        raise ValueError(f"{VARIABLE}={value}: there is no such place; there are {', '.join(NAMES)}")
+    _chosen, _left = name, int(nth or "1")
 
 
 def passing(name: str) -> None:
-    """Marks the place; does nothing unless the environment chose it."""
+    """Marks the place; does nothing unless it was chosen."""
     global _left  # noqa: PLW0603  one process, one chosen place
     if name != _chosen:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +19,16 @@ from outrider_tracker.store.errors import StorageFullError, StoreError
 
 MAX_JSON: Final = 1 << 20
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(slots=True)
+class InProgress:
+    """Requests at the plain doors right now; touched by the event loop alone."""
+
+    count: int = 0
+
+
+IN_PROGRESS: Final = InProgress()
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -40,6 +51,7 @@ def door(handler: Handler) -> Handler:
     """Turns what a handler raises into answers. The log has the path, never the query: it may hold a signature."""
 
     async def guarded(request: Request) -> Response:
+        IN_PROGRESS.count += 1
         try:
             return await handler(request)
         except RefusedError as error:
@@ -50,6 +62,8 @@ def door(handler: Handler) -> Handler:
             refused = RefusedError(contract.ERROR_UNAVAILABLE, str(error), retry_after=5)
         except ClientDisconnect:
             return Response(status_code=499)
+        finally:
+            IN_PROGRESS.count -= 1
         say(
             "refused",
             method=request.method,

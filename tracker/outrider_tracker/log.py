@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -14,5 +15,7 @@ def say(event: str, **fields: str | float | None) -> None:
     """Writes `{"ts", "event", …}`; texts are cut, control characters escaped by JSON."""
     line = {"ts": round(time.time(), 3), "event": event}
     line |= {key: value[:MAX_VALUE] if isinstance(value, str) else value for key, value in fields.items()}
-    sys.stderr.write(json.dumps(line) + "\n")
-    sys.stderr.flush()
+    # A log that cannot be written (its disk is full, its reader is gone) must not fail the request that it tells of.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(json.dumps(line) + "\n")
+        sys.stderr.flush()

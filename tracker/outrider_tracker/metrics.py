@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from outrider_tracker import http
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.ingest.context import Ingest
 from outrider_tracker.maintenance import Maintenance
@@ -46,6 +47,7 @@ class TrackerCollector(Collector):
             "writer_queue": ("Jobs that wait for the writer.", store.writer.waiting),
             "body_bytes": ("Bytes of request bodies in memory.", self._ingest.budget.taken),
             "decoder_stuck_streams": ("Streams that this release cannot decode.", len(self._decoder.stuck)),
+            "requests_in_progress": ("Requests at the plain doors.", http.IN_PROGRESS.count),
             "disk_used_ratio": ("Part of the data folder's disk in use.", disk.used),
             "disk_free_bytes": ("Bytes free on it.", disk.free),
         }

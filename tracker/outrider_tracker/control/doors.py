@@ -74,14 +74,11 @@ class Doors:
         await self._admit(request)
         control = self._control
         run = records.run_id(request.path_params["run"])
-        record = await http.read_json(request, records.MAX_RECORD)
-        namespace = records.required(record, "namespace")
+        record = records.complete(await http.read_json(request, records.MAX_RECORD))
+        namespace, project = record["namespace"], record["project"]
         entity = control.entities.entity("", namespace)
-        project = records.text(record, "project", records.DEFAULT_PROJECT) or records.DEFAULT_PROJECT
         now = control.store.clock()
         key = RunKey(run, entity, project, records.created(record, now))
-        for name in ("name", "displayName", "state"):
-            records.text(record, name)
         try:
             await asyncio.wrap_future(
                 control.store.writer.submit(lambda connection: put_run(connection, key, record, now))

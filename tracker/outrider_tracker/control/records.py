@@ -13,6 +13,7 @@ from outrider_tracker.ingest.errors import RefusedError
 RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 DEFAULT_PROJECT: Final = "uncategorized"
 MAX_RECORD: Final = 1 << 20
+RANK_COUNTS: Final = ("expected", "running", "succeeded", "failed", "lost")
 
 
 def text(body: Mapping[str, Any], key: str, default: str = "") -> str:
@@ -40,6 +41,49 @@ def integer(body: Mapping[str, Any], key: str) -> int | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
         raise wrong(key, "an integer from 0")
+    return value
+
+
+def complete(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with all of its fields, so that no reader meets half of one; further fields are kept as they are."""
+    record: dict[str, Any] = dict(body)
+    record["namespace"] = required(body, "namespace")
+    for key in ("name", "project", "displayName", "group", "jobType", "notes", "state", "reason"):
+        record[key] = text(body, key)
+    for key in ("createdAt", "startedAt", "endedAt"):
+        record[key] = text(body, key) or None
+    record["project"] = record["project"] or DEFAULT_PROJECT
+    record["attempt"] = integer(body, "attempt") or 1
+    for key in ("config", "workload"):
+        record[key] = _object(body, key) or {}
+    record["failure"] = _object(body, "failure")
+    record["tags"] = _list(body, "tags", str, "texts")
+    record["attempts"] = _list(body, "attempts", dict, "objects")
+    record["conditions"] = _list(body, "conditions", dict, "objects")
+    counts = _object(body, "ranks") or {}
+    record["ranks"] = {**counts, **{key: integer(counts, key) or 0 for key in RANK_COUNTS}}
+    for attempt in record["attempts"]:
+        if integer(attempt, "number") is None:
+            raise wrong("attempts[].number", "an integer from 0")
+    for condition in record["conditions"]:
+        required(condition, "type")
+        required(condition, "status")
+    return record
+
+
+def _object(body: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    value = body.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise wrong(key, "an object")
+    return value
+
+
+def _list(body: Mapping[str, Any], key: str, kind: type, named: str) -> list[Any]:
+    value = body.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise wrong(key, f"a list of {named}")
     return value
 
 

@@ -85,7 +85,10 @@ class StreamPlan:
     @property
     def changes(self) -> bool:
         """Whether anything is to be written."""
-        return self.before is None or bool(self.writes) or self.labels != dict(self.before.labels)
+        before = self.before
+        if before is None or self.writes:
+            return True
+        return self.generation != before.generation or self.labels != dict(before.labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def kopf_server(folder: Path) -> None:
         admission.serve_admission_request,
         settings=kopf.OperatorSettings(),
         memories=inventory.ResourceMemories(),
-        memobase=ephemera.Memo(),
+        memobase=ephemera.Memo(),  # type: ignore[arg-type]
         registry=registry,
         insights=references.Insights(webhook_resources={pods}),
         indices={},
@@ -78,8 +78,8 @@ def kopf_server(folder: Path) -> None:
             pkeyfile=folder / "webhook.key",
             cafile=folder / "ca.crt",
         )
-        async for given in server(answer):  # type: ignore[arg-type]
-            port = given["url"].rpartition(":")[2].rstrip("/")
+        async for given in server(answer):
+            port = str(given["url"]).rpartition(":")[2].rstrip("/")
             print(f"admission on port {port},", file=sys.stderr, flush=True)
 
     asyncio.run(serve())

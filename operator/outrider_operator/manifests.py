@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from outrider_operator.api.crd import run_crd
+from outrider_operator.api.reference import run_reference
 from outrider_operator.core.policies import policies
 from outrider_operator.core.workloads import rules
 
@@ -22,8 +23,11 @@ def run(argv: Sequence[str]) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--policies", action="store_true", help="the admission policies over Runs instead")
     what.add_argument("--rbac", action="store_true", help="the controller's rights over workload kinds instead")
+    what.add_argument("--reference", action="store_true", help="the reference page of Run, as Markdown, instead")
     args = parser.parse_args(argv)
-    sys.stdout.write(policies_yaml() if args.policies else rbac_yaml() if args.rbac else crds_yaml())
+    asked = {"policies": policies_yaml, "rbac": rbac_yaml, "reference": run_reference}
+    chosen = next((text for name, text in asked.items() if getattr(args, name)), crds_yaml)
+    sys.stdout.write(chosen())
     return 0
 
 

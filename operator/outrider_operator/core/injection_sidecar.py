@@ -119,5 +119,4 @@ def _env(pod: Pod, config: InjectionConfig, plan: Plan, spool: int) -> list[dict
     return env
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+_json: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, check_circular=False).encode

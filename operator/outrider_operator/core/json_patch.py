@@ -16,7 +16,7 @@ class PatchError(ValueError):
 
 
 class Patching:
-    """A document that is changed copy-on-write while each change is recorded as an operation."""
+    """A JSON document (dicts and lists) that is changed copy-on-write while each change is recorded as an operation."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document: Mapping[str, Any] = document
@@ -26,7 +26,7 @@ class Patching:
         """The value at path; None where anything on the way is missing."""
         node: Any = self.document
         for step in path:
-            if isinstance(node, Mapping):
+            if isinstance(node, dict):
                 node = node.get(step)
             elif isinstance(node, list) and isinstance(step, int) and step < len(node):
                 node = node[step]
@@ -39,7 +39,7 @@ class Patching:
         old = self.get(*path)
         if old == value:
             return
-        self._do({"op": "add" if old is None else "replace", "path": pointer(*path), "value": value})
+        self._do("add" if old is None else "replace", path, value)
 
     def put_in_map(self, key: str, value: str, *path: str | int) -> None:
         """Set one entry of a map of strings that may not exist yet."""
@@ -51,12 +51,13 @@ class Patching:
     def append(self, item: Any, *path: str | int) -> None:
         """Append to a list that may not exist yet."""
         if self.get(*path):
-            self._do({"op": "add", "path": pointer(*path, "-"), "value": item})
+            self._do("add", (*path, "-"), item)
         else:
             self.put([item], *path)
 
-    def _do(self, operation: Operation) -> None:
-        self.document = apply(self.document, [operation])
+    def _do(self, op: str, path: tuple[str | int, ...], value: Any) -> None:
+        operation = {"op": op, "path": pointer(*path), "value": value}
+        self.document = _set(self.document, [str(step) for step in path], operation)
         self.operations.append(operation)
 
 
@@ -83,7 +84,7 @@ def apply(document: Mapping[str, Any], operations: list[Operation]) -> Mapping[s
 def _set(node: Any, steps: list[str], operation: Operation) -> Any:
     step, rest = steps[0], steps[1:]
     adding, value = operation["op"] == "add", operation["value"]
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         if step not in node and (rest or not adding):
             raise PatchError(f"{operation['op']} {operation['path']}: there is no {step!r}")
         return {**node, step: _set(node[step], rest, operation) if rest else value}

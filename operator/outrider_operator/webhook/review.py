@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _API_VERSION: Final = "admission.k8s.io/v1"
 _MAX_WARNING: Final = 256  # characters; the API server cuts longer ones
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _POD: Final = {"group": "", "version": "v1", "resource": "pods"}
 
 
@@ -83,9 +84,9 @@ def _is_pod_creation(request: Mapping[str, Any]) -> bool:
 def _response(uid: str, patch: list[dict[str, Any]] | None = None, warnings: tuple[str, ...] = ()) -> bytes:
     response: dict[str, Any] = {"uid": uid, "allowed": True}
     if patch:
-        encoded = base64.b64encode(json.dumps(patch, separators=(",", ":")).encode())
+        encoded = base64.b64encode(_encode(patch).encode())
         response |= {"patchType": "JSONPatch", "patch": encoded.decode()}
     if warnings:
         response["warnings"] = [clip(" ".join(warning.split()), _MAX_WARNING) for warning in warnings]
     review = {"apiVersion": _API_VERSION, "kind": "AdmissionReview", "response": response}
-    return json.dumps(review, separators=(",", ":")).encode()
+    return _encode(review).encode()

@@ -8,12 +8,13 @@ import pytest
 from pydantic import Field
 
 from outrider_operator.api.base import Between, Model, clip, parse_duration
+from outrider_operator.api.reference import run_reference
 from outrider_operator.api.run import Run, RunStatus
 from outrider_operator.api.schema import SchemaError, structural
 from outrider_operator.api.states import RunState
 from outrider_operator.manifests import crds_yaml, policies_yaml, rbac_yaml
 
-CRDS = Path(__file__).parents[4] / "crds"
+ROOT = Path(__file__).parents[4]
 
 
 class Colour(StrEnum):
@@ -56,11 +57,16 @@ class OneOf(Model):
 
 @pytest.mark.parametrize(
     ("file", "text"),
-    [("runs.yaml", crds_yaml), ("policies.yaml", policies_yaml), ("kinds.yaml", rbac_yaml)],
+    [
+        ("crds/runs.yaml", crds_yaml),
+        ("crds/policies.yaml", policies_yaml),
+        ("crds/kinds.yaml", rbac_yaml),
+        ("docs/reference/run.md", run_reference),
+    ],
 )
 def test_the_committed_files_are_current(file: str, text: Any) -> None:
-    """If not: `outrider-operator crds [--policies | --rbac] > crds/…`."""
-    assert (CRDS / file).read_text() == text()
+    """If not: `outrider-operator crds [--policies | --rbac | --reference] > …`."""
+    assert (ROOT / file).read_text() == text()
 
 
 def test_a_model_becomes_a_structural_schema() -> None:

@@ -6,7 +6,6 @@ slow or hostile never keeps the files from being followed.
 
 from __future__ import annotations
 
-import random
 import select
 import ssl
 import time
@@ -15,14 +14,16 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from outrider_sidecar import batching, contract, ending, frames, sending
+from outrider_sidecar import batching, contract, ending, sending
 from outrider_sidecar.config import Config
+from outrider_sidecar.contact import Contact
 from outrider_sidecar.declaring import Declared, declaration, read_declared
 from outrider_sidecar.door import READ_TIMEOUT, Door, Request, tls_context
 from outrider_sidecar.files import FileWorker
 from outrider_sidecar.journal import say
+from outrider_sidecar.packing import Piece, pack
+from outrider_sidecar.sampling import Sampler
 from outrider_sidecar.spool import Spool
-from outrider_sidecar.tailing import CHECK, Segment, Tail
 
 POLL_ACTIVE: Final = 0.25
 POLL_IDLE: Final = 1.0
@@ -32,24 +33,8 @@ SCAN_ACTIVE: Final = 1.0
 SCAN_IDLE: Final = 2.0
 SAVE: Final = 1.0
 HEARTBEAT: Final = 10.0  # the tracker calls a source silent after 30 s
-AWAY: Final = 30.0  # so long a tracker may be away before the Run is told
-PACE: Final = 0.5
 SMALLEST: Final = 16 << 10  # raw bytes of a request below which it is not made smaller
 STRIKES: Final = 3
-END_RETRY: Final = 0.3
-
-
-@dataclass(slots=True)
-class Piece:
-    """What a request says of one stream: [lost_from, start) is gone, [start, end) is data."""
-
-    tail: Tail
-    segment: Segment
-    generation: int
-    lost_from: int
-    start: int
-    end: int
-    check: bytes
 
 
 @dataclass(slots=True)
@@ -76,24 +61,14 @@ class Collector:
         self._journal = self._spool.journal
         self._waker = sending.Waker()
         self._sender = self._new_sender()
+        self._sampler = Sampler(config, self._journal)
         self._files = FileWorker(config, self.new_door, self._journal, self._waker.wake)
-        self._random = random.Random()  # noqa: S311  jitter
-        self._instance = f"{self._random.getrandbits(64):016x}"
+        self._contact = Contact(self._journal.warn)
         self._path = f"/ingest/v1/sources/{quote(config.source, safe='')}"
-        self._declared: Declared | None = None
-        self._incarnation: str | None = None
         self._flight: Flight | None = None
-        self._not_before = 0.0
-        self._failures = 0
-        self._failing_since: float | None = None
-        self._problem = ""
-        self._pace = PACE
-        self._flush = False
         self._changed = True  # something that cursors.json should know
         self._full = False  # the last request was full: more waits
         self._budget = batching.BATCH_RAW
-        self._accepts: frozenset[str] | None = None
-        self._accepts_until = 0.0
         self._last_append = float("-inf")
         self._last_save = float("-inf")
         self._last_scan = float("-inf")
@@ -112,6 +87,7 @@ class Collector:
         """Collect until `stop`. Returns when the last words are written."""
         say(f"following {self._config.directory} for source {self._config.source}")
         self._spool.restore(self._clock())
+        self._sampler.start()
         self._files.start()
         while not self._step():
             select.select([self._waker.reader], [], [], self._pause())
@@ -132,26 +108,32 @@ class Collector:
         now = self._clock()
         self._begin_ending(now)
         self._take_outcome(now)
-        active = now - self._last_growth < ACTIVE
-        if now - self._last_scan >= (SCAN_ACTIVE if active else SCAN_IDLE) or self._window is not None:
+        if now - self._last_scan >= self._scan_pause(now):
             self._last_scan = now
             self._spool.scan(now)
-        if self._spool.poll(now, ending=self._window is not None):
-            self._last_growth, self._changed = now, True
+        grew = self._spool.poll(now, ending=self._window is not None)
+        self._changed |= bool(grew)
+        if grew - {contract.KIND_METRICS}:  # samples come all the time and are in no hurry
+            self._last_growth = now
         self._shed()
         self._talk(now)
         if self._changed and now - self._last_save >= SAVE:
             self._save(now)
         return self._is_over(now)
 
+    def _scan_pause(self, now: float) -> float:
+        if self._window is not None:
+            return POLL_ACTIVE
+        return SCAN_ACTIVE if now - self._last_growth < ACTIVE else SCAN_IDLE
+
     def _pause(self) -> float:
         """How long until there is something to do, if nothing wakes the loop."""
         now = self._clock()
         if self._window is not None:
-            return POLL_ENDING
+            return POLL_ENDING if now - self._window.began < ACTIVE else POLL_ACTIVE
         pause = POLL_ACTIVE if now - self._last_growth < ACTIVE else POLL_IDLE
-        if self._flight is None and (self._full or self._declared is None):
-            pause = min(pause, max(0.01, self._not_before - now))
+        if self._flight is None and (self._full or self._contact.declared is None):
+            pause = min(pause, max(0.01, self._contact.not_before - now))
         return pause
 
     def _save(self, now: float) -> None:
@@ -162,9 +144,10 @@ class Collector:
         shed = self._spool.shed()
         if shed:
             self._spool.save()
+            why = self._contact.problem or "the tracker takes less than is written"
             text = (
                 f"more than {self._spool.limit} bytes wait on the pod's volume; the oldest is given up, metrics first"
-                f" ({self._spool.lost} bytes so far): {self._problem or 'the tracker takes less than is written'}"
+                f" ({self._spool.lost} bytes so far): {why}"
             )
             self._journal.warn("SpoolFull", text)
 
@@ -175,28 +158,25 @@ class Collector:
             if now - self._flight.since > sending.ANSWER_MOST:
                 self._give_up_flight(now, f"no answer within {sending.ANSWER_MOST:.0f} s")
             return
-        if now < self._not_before:
+        if now < self._contact.not_before:
             return
-        if self._declared is None:
+        if self._contact.declared is None:
             self._flight = Flight(declares=True, since=now, pieces=[])
-            self._submit(Request("PUT", self._path, (declaration(self._config, self._instance),), _JSON), now)
+            self._submit(Request("PUT", self._path, (declaration(self._config, self._contact.instance),), _JSON), now)
         elif self._is_due(now):
-            self._append(now, self._declared)
+            self._append(now, self._contact.declared)
 
     def _is_due(self, now: float) -> bool:
         since = now - self._last_append
-        if self._full or self._flush or since >= HEARTBEAT or self._window is not None:
+        if self._full or since >= HEARTBEAT or self._window is not None:
             return True
-        kinds = self._kinds(now)
-        if since >= self._pace:
+        kinds = self._contact.kinds(now)
+        if since >= self._contact.pace or self._contact.flush:
             return any(True for _ in self._spool.waiting(now, kinds))
         return any(w.kind == contract.KIND_EVENTS for w in self._spool.waiting(now, kinds))
 
-    def _kinds(self, now: float) -> frozenset[str] | None:
-        return self._accepts if now < self._accepts_until else None
-
     def _append(self, now: float, declared: Declared) -> None:
-        plan = batching.plan(self._spool.waiting(now, self._kinds(now)), self._budget)
+        plan = batching.plan(self._spool.waiting(now, self._contact.kinds(now)), self._budget)
         if self._budget <= SMALLEST:
             plan = plan[:1]  # something in the requests is refused: find out what
         if not plan and self._window is not None and now - self._last_append < HEARTBEAT:
@@ -207,10 +187,12 @@ class Collector:
         flight = Flight(declares=False, since=now, pieces=[])
         for name, n in plan:
             self._served += 1
-            piece = self._piece(self._spool.tails[name], n, parts, now)
+            tail = self._spool.tails[name]
+            tail.served = self._served
+            piece = pack(tail, n, parts, now)
             if piece is not None:
                 flight.pieces.append(piece)
-                flight.raw += piece.end - piece.start
+                flight.raw += piece.raw
         unsent = self._spool.unsent - flight.raw + sum(self._files.due().values())
         headers = {
             "Content-Type": contract.FRAMES_TYPE,
@@ -221,37 +203,10 @@ class Collector:
             contract.HEADER_UNSENT: str(max(0, unsent)),
         }
         self._full = flight.raw >= self._budget // 2
-        self._flush = False
+        self._contact.flush = False
         self._last_append = now
         self._flight = flight
         self._submit(Request("POST", self._path + "/append", tuple(parts), headers), now)
-
-    def _piece(self, tail: Tail, n: int, parts: list[bytes], now: float) -> Piece | None:
-        """Write the frames of one stream; None where its file turned out to be another one."""
-        tail.served, tail.fresh = self._served, False
-        segment = tail.segments[0]
-        if not segment.is_same():
-            tail.cut(segment, now)
-            return None
-        mine = [] if tail.announced else [frames.stream(tail.name, tail.labels)]
-        start = segment.position
-        piece = Piece(tail, segment, segment.generation, segment.acked, start, start, segment.check)
-        if segment.pending_lost:
-            mine.append(frames.lost(tail.name, segment.generation, segment.acked, start, segment.reason))
-        while n > 0:
-            data = tail.read(piece.end, min(n, contract.MAX_FRAME_RAW))
-            if len(data) == n:
-                data = data[: batching.cut(data, more=piece.end + n < segment.size)]
-                n = 0
-            n = n - len(data) if data else 0
-            if data:
-                mine.append(frames.data(tail.name, segment.generation, piece.end, data))
-                piece.check = (piece.check + data[-CHECK:])[-CHECK:]
-                piece.end += len(data)
-        if piece.end == piece.lost_from:
-            return None
-        parts.extend(mine)
-        return piece
 
     def _submit(self, request: Request, now: float) -> None:
         limit = READ_TIMEOUT
@@ -263,8 +218,8 @@ class Collector:
         """Nobody waits for that answer any more; the thread that does ends with the process."""
         self._flight = None
         self._sender = self._new_sender()
-        self._failed(now, problem)
-        self._declared = None
+        self._contact.failed(now, problem)
+        self._contact.declared = None
 
     # ------------------------------------------------------------------ what it answered
 
@@ -277,30 +232,25 @@ class Collector:
         assert flight is not None
         if outcome.reply is None:
             # Whether it was applied is not known: ask where everything stands.
-            self._declared = None
-            self._failed(now, outcome.problem)
+            self._contact.declared = None
+            self._contact.failed(now, outcome.problem)
             return
         verdict = sending.judge(outcome.reply)
-        if verdict.pace is not None:
-            self._pace = verdict.pace
-        self._flush |= verdict.flush
-        if verdict.done:
-            problem = self._resume(outcome.reply.json()) if flight.declares else self._acknowledge(flight, verdict)
-            if problem:
-                self._failed(now, problem)
-            else:
-                self._recovered()
+        self._contact.hear(verdict, now)
+        if not verdict.done:
+            self._obey(flight, verdict, now)
             return
-        self._obey(flight, verdict, now)
+        problem = self._resume(outcome.reply.json()) if flight.declares else self._acknowledge(flight, verdict)
+        if problem:
+            self._contact.failed(now, problem)
+        else:
+            self._contact.worked()
 
     def _resume(self, body: dict[str, object]) -> str:
         declared = read_declared(body)
         if declared is None:
             return "the tracker's answer to the declaration cannot be understood: is it a tracker of this version?"
-        if self._incarnation not in {None, declared.incarnation}:
-            text = "the tracker's store was restored or is another one: what it lacks is sent again"
-            self._journal.warn("StoreChanged", text)
-        self._incarnation = declared.incarnation
+        self._contact.declare(declared)
         for tail in self._spool.tails.values():
             at = declared.streams.get(tail.name)
             if at is None:
@@ -308,7 +258,6 @@ class Collector:
                 tail.start_over(-1)
             else:
                 self._spool.count_lost(tail.resume(*at))
-        self._declared = declared
         return ""
 
     def _acknowledge(self, flight: Flight, verdict: sending.Verdict) -> str:
@@ -317,11 +266,10 @@ class Collector:
             generation, end = verdict.ends.get(piece.tail.name, (piece.generation, piece.end))
             piece.tail.announced, piece.tail.strikes = True, 0
             if generation != piece.segment.generation:
-                self._declared = None
+                self._contact.declared = None
                 problem = f"the tracker keeps generation {generation} of {piece.tail.name}, not {piece.generation}"
                 continue
-            self._spool.count_lost(max(0, min(piece.start, end) - piece.lost_from))
-            piece.tail.acknowledge(piece.segment, end)
+            self._spool.count_lost(piece.tail.acknowledge(piece.segment, end))
             if piece.segment.position == piece.end:
                 piece.segment.check = piece.check
         self._budget = min(batching.BATCH_RAW, self._budget * 2)
@@ -330,33 +278,29 @@ class Collector:
     def _obey(self, flight: Flight, verdict: sending.Verdict, now: float) -> None:
         if verdict.warning:
             self._journal.warn(*verdict.warning)
-        self._declared = None if verdict.declare else self._declared
-        if verdict.gap and verdict.gap.stream in self._spool.tails:
-            tail = self._spool.tails[verdict.gap.stream]
-            self._spool.count_lost(tail.resume(verdict.gap.generation, verdict.gap.end))
-        if verdict.mismatch and verdict.mismatch.stream in self._spool.tails:
-            name = verdict.mismatch.stream
-            text = (
-                f"the file of {name} is not the one whose bytes the tracker has: it is sent anew as another generation"
-            )
-            self._journal.warn("StreamRewritten", text, path=name)
-            self._spool.tails[name].start_over(verdict.mismatch.generation)
+        if verdict.declare:
+            self._contact.declared = None
+        at = verdict.gap or verdict.mismatch
+        tail = self._spool.tails.get(at.stream) if at else None
+        if at and tail and verdict.gap:
+            self._spool.count_lost(tail.resume(at.generation, at.end))
+        elif at and tail:
+            text = f"the file of {tail.name} is not the one whose bytes the tracker has: sent anew as next generation"
+            self._journal.warn("StreamRewritten", text, path=tail.name)
+            tail.start_over(at.generation)
         if verdict.fenced:
-            self._instance = f"{self._random.getrandbits(64):016x}"
-            text = "another collector speaks for this pod: this one tries again in 30 s"
-            self._journal.warn("Fenced", text)
+            self._contact.rename()
+            self._journal.warn("Fenced", "another collector speaks for this pod: this one tries again in 30 s")
         if verdict.smaller and not flight.declares:
             self._refused(flight, verdict, now)
-        if verdict.accepts is not None and verdict.wait is not None:
-            self._accepts, self._accepts_until = verdict.accepts, now + verdict.wait
-        if verdict.failed or (verdict.smaller and flight.declares):
-            self._failed(now, verdict.warning[1] if verdict.warning else verdict.said, verdict.wait)
+        elif verdict.failed or verdict.smaller:
+            self._contact.failed(now, verdict.warning[1] if verdict.warning else verdict.said, verdict.wait)
         elif verdict.wait is not None and not verdict.accepts:
-            self._not_before = now + self._patience(verdict.wait)
+            self._contact.wait(now, verdict.wait)
 
     def _refused(self, flight: Flight, verdict: sending.Verdict, now: float) -> None:
         """A request is refused for what it holds: make it smaller, until the stream that is refused is known."""
-        self._not_before = now + self._patience(max(sending.BACKOFF_FIRST, verdict.wait or 0.0))
+        self._contact.wait(now, max(sending.BACKOFF_FIRST, verdict.wait or 0.0))
         if flight.raw > SMALLEST or len(flight.pieces) > 1:
             self._budget = max(SMALLEST, min(self._budget, flight.raw) // 2)
             return
@@ -364,31 +308,11 @@ class Collector:
             tail = piece.tail
             tail.strikes += 1
             tail.muted = now + min(60.0, 0.5 * 2.0**tail.strikes)
-            if tail.strikes >= STRIKES and piece.end > piece.start:
+            if tail.strikes >= STRIKES and piece.raw:
                 tail.muted = now  # others had their turn; what is left of it is only to be told as lost
-                text = f"{piece.end - piece.start} bytes of {tail.name} at {piece.start} are given up: {verdict.said}"
+                text = f"{piece.raw} bytes of {tail.name} at {piece.start} are given up: {verdict.said}"
                 self._journal.warn("StreamRefused", text, path=tail.name)
                 piece.segment.give_up(piece.end, f"refused: {verdict.refused}")
-
-    def _failed(self, now: float, problem: str, wait: float | None = None) -> None:
-        self._failures += 1
-        pause = max(sending.backoff(self._failures, self._random.random()), wait or 0.0)
-        self._not_before = now + self._patience(pause)
-        if problem != self._problem:
-            self._problem = problem
-            say(f"{problem}; trying again")
-        if self._failing_since is None:
-            self._failing_since = now
-        elif now - self._failing_since >= AWAY:
-            self._journal.warn("TrackerAway", f"nothing sent for {now - self._failing_since:.0f} s: {problem}")
-
-    def _patience(self, wait: float) -> float:
-        return wait if self._window is None else min(wait, END_RETRY)
-
-    def _recovered(self) -> None:
-        if self._failing_since is not None:
-            say("the tracker answers again")
-        self._failures, self._failing_since, self._problem = 0, None, ""
 
     # ------------------------------------------------------------------ the end
 
@@ -396,7 +320,8 @@ class Collector:
         if not self._stopping or self._window is not None:
             return
         self._window = ending.Window(now, self._config.linger)
-        self._not_before = now
+        self._contact.ending, self._contact.not_before = True, now
+        self._sampler.stop()
         self._files.finish()
         if self._flight is not None and now - self._flight.since > ending.LAST_EVENT:
             self._give_up_flight(now, "no answer before the end")
@@ -424,7 +349,7 @@ class Collector:
         return sum(tail.pending_lost for tail in self._spool.tails.values())
 
     def _reason(self) -> str:
-        return self._problem if sum(self._unsent().values()) else ""
+        return self._contact.problem if sum(self._unsent().values()) else ""
 
     def _last_words(self, reason: str) -> None:
         self._spool.poll(self._clock(), ending=True)

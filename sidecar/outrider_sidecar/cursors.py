@@ -126,6 +126,7 @@ def _restored(item: object) -> Segment:
         _count(item, "ino"),
         acked=acked,
         shed=shed,
+        claimed=shed,  # who knows what was sent last
         size=_count(item, "size"),
         freed=max(0, max(acked, shed) - CHECK),  # published at most so far; below, bytes may be holes
         reason=item["reason"],

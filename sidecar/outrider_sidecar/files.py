@@ -19,7 +19,6 @@ from outrider_sidecar.config import Config, TrainerContainer
 from outrider_sidecar.door import Door, UnreachableError
 from outrider_sidecar.globbing import absolute
 from outrider_sidecar.journal import Journal
-from outrider_sidecar.sampling import sample, volumes
 from outrider_sidecar.sending import backoff
 from outrider_sidecar.uploading import ChangedError, Pace, RefusedError, Uploader
 from outrider_sidecar.walking import MAX_VISITED, Match, Signature, TooManyFilesError, find, invisible
@@ -50,7 +49,7 @@ def working_dir(events: bytes) -> str | None:
 
 
 class FileWorker:
-    """Watches and uploads until the process ends; samples the node's metrics in a second thread."""
+    """Watches and uploads until the process ends."""
 
     def __init__(
         self, config: Config, new_door: Callable[..., Door], journal: Journal, wake: Callable[[], None]
@@ -70,8 +69,7 @@ class FileWorker:
         self.finished = not config.files
 
     def start(self) -> None:
-        """Start the threads that there is something to do for."""
-        threading.Thread(target=self._sample, name="sampler", daemon=True).start()
+        """Start the thread, if there are rules."""
         if self._config.files:
             self._root = os.open(self._config.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._folder = layout.open_folder(self._root, contract.DIR_SIDECAR)
@@ -87,11 +85,6 @@ class FileWorker:
         """The end: take everything that the rules mean, without regard to rest and rate."""
         self._pace.rate = 0.0
         self._ending.set()
-
-    def _sample(self) -> None:
-        mounts = volumes(self._config)
-        while not self._ending.wait(self._config.metrics_interval):
-            self._journal.metrics(sample(mounts))
 
     def _run(self) -> None:
         pause = 0.0

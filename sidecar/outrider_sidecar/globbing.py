@@ -81,6 +81,8 @@ def absolute(pattern: str, working_dir: str | None) -> Pattern | None:
         # A folder's own name is not a pattern, whatever it looks like.
         pattern = posixpath.join(re.sub(r"([*?\[])", r"[\1]", working_dir), pattern)
     text = posixpath.normpath(pattern)
-    components = tuple(component for component in text.split("/") if component)
+    components = [component for component in text.split("/") if component]
+    if components[-1:] == [ANY_DEPTH]:
+        components.append("*")  # all files below the folder, at any depth; not a file in the folder's place
     compiled = tuple(None if c == ANY_DEPTH else re.compile(fnmatch.translate(c)) for c in components)
-    return Pattern(text, components, compiled)
+    return Pattern(text, tuple(components), compiled)

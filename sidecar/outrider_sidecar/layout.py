@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from typing import Final
@@ -49,6 +50,7 @@ def encode_component(component: str) -> str:
     return "".join(chr(b) if b in _PLAIN else f"%{b:02X}" for b in os.fsencode(component))
 
 
+@lru_cache(maxsize=2048)
 def stream_name(components: tuple[str, ...]) -> str:
     """The stream's name from its path's components; a name over the bound ends in a digest of the whole."""
     name = "/".join(encode_component(component) for component in components)
@@ -66,6 +68,7 @@ def stem(file_name: str) -> str:
     return file_name
 
 
+@lru_cache(maxsize=2048)
 def text(component: str) -> str:
     """A file name as text for people and JSON: bytes that are no UTF-8 are replaced."""
     return os.fsencode(component).decode("utf-8", "replace")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from outrider_sidecar import contract
 from outrider_sidecar.config import Config
+from outrider_sidecar.journal import Journal
 
 NETWORK: Final = "/proc/net/dev"
 _GB: Final = 1 << 30
@@ -56,6 +58,28 @@ def sample(mounts: Mapping[str, str]) -> dict[str, float]:
         except OSError:
             continue
     return values
+
+
+class Sampler:
+    """A thread that samples until it is stopped: statvfs of a volume that hangs holds up nothing else."""
+
+    def __init__(self, config: Config, journal: Journal) -> None:
+        self._interval = config.metrics_interval
+        self._mounts = volumes(config)
+        self._journal = journal
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """The first sample comes after one interval."""
+        threading.Thread(target=self._run, name="sampler", daemon=True).start()
+
+    def stop(self) -> None:
+        """No more samples."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval):
+            self._journal.metrics(sample(self._mounts))
 
 
 def _read(path: str) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -52,6 +53,7 @@ class Verdict:
     failed: bool = False  # back off, longer each time
     pace: float | None = None
     flush: bool = False
+    directives: str = ""  # all that were given, to know them when they come again
     warning: tuple[str, str] | None = None  # code, message
     said: str = ""  # the answer, for people
 
@@ -60,8 +62,8 @@ def judge(reply: Reply) -> Verdict:
     """The verdict on an answer to an append request or a declaration."""
     body = reply.json()
     if reply.status == 200:
-        pace, flush = _directives(body)
-        return Verdict(done=True, ends=_ends(body.get("ends")), pace=pace, flush=flush)
+        pace, flush, directives = _directives(body)
+        return Verdict(done=True, ends=_ends(body.get("ends")), pace=pace, flush=flush, directives=directives)
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
     code = error.get("code") if isinstance(error.get("code"), str) else ""
@@ -108,7 +110,7 @@ def _conflict(code: str, error: Mapping[str, Any], said: str) -> Verdict:
     return Verdict(declare=True, failed=True, warning=("TrackerConflict", said))
 
 
-def _directives(body: Mapping[str, Any]) -> tuple[float | None, bool]:
+def _directives(body: Mapping[str, Any]) -> tuple[float | None, bool, str]:
     pace, flush = None, False
     given = body.get("pace")
     if isinstance(given, dict):
@@ -119,7 +121,7 @@ def _directives(body: Mapping[str, Any]) -> tuple[float | None, bool]:
             flush = True
         elif isinstance(item, dict) and item.get("type") == "pace":
             pace = _interval(item.get("interval")) or pace
-    return pace, flush
+    return pace, flush, json.dumps(items) if items else ""
 
 
 def _interval(value: object) -> float | None:

@@ -99,12 +99,13 @@ class Spool:
     def _opener(self, path: tuple[str, ...]) -> Callable[[], int]:
         return lambda: layout.open_file(self.root, path)
 
-    def poll(self, now: float, *, ending: bool = False) -> bool:
-        """How far has each file grown? True where any has."""
-        grew = False
+    def poll(self, now: float, *, ending: bool = False) -> set[str]:
+        """How far has each file grown? The kinds of those that have."""
+        grew = set()
         for tail in self.tails.values():
             if tail.segments:
-                grew |= tail.poll(now)
+                if tail.poll(now):
+                    grew.add(tail.kind)
                 tail.settle(now, ending=ending)
         return grew
 

@@ -43,6 +43,7 @@ class Segment:
     shed: int = 0
     size: int = 0
     freed: int = 0  # below this the bytes may be holes by now
+    claimed: int = 0  # the last request said that all below is lost, as far as the tracker had it not
     reason: str = ""  # why bytes below `shed` were given up
     check: bytes = b""  # the bytes just before `position`, where known
     grown: float = 0.0
@@ -209,24 +210,25 @@ class Tail:
         """Go on from what the tracker has: its newest generation and that one's durable end.
 
         The tracker's word wins over any cursor. What it lacks is sent again from the files as far as the bytes are
-        there, and counted as lost where they are not. Returns bytes that it can never be told of.
+        there, and counted as lost where they are not. Returns bytes that are lost and need not be told any more:
+        because it was told, or because it takes nothing of their generation any more.
         """
-        untold = 0
+        lost = 0
         unknown = self.fresh
         self.fresh = False
         while not unknown and self.segments and self.segments[0].generation < generation:
             segment = self.segments.popleft()  # the tracker closed it: it takes nothing of it any more
-            untold += segment.unsent + segment.pending_lost
+            lost += segment.unsent + segment.pending_lost
             segment.close()
         if self.segments:
             first = self.segments[0]
             if unknown:
                 first.generation = generation
             if first.generation != generation:
-                self._move(first, 0)
+                lost += self._move(first, 0)
             elif first.fd is not None and end > first.size:
                 self.start_over(generation)
-                return untold
+                return lost
             elif first.fd is not None and unknown:
                 # Without cursors: an overlap with what the tracker has proves that it is the same file.
                 first.freed = end
@@ -234,9 +236,9 @@ class Tail:
                 first.remember()
             else:
                 first.size = max(first.size, end)
-                self._move(first, end)
+                lost += self._move(first, end)
         self._renumber(generation)
-        return untold
+        return lost
 
     def start_over(self, generation: int) -> None:
         """What the tracker has up to `generation` is not this file's: send it from its start as the next one.
@@ -259,12 +261,13 @@ class Tail:
                 following += 1
         self.next_generation = following
 
-    def acknowledge(self, segment: Segment, end: int) -> None:
-        """Everything below `end` of this generation is durable, or known there as lost."""
-        self._move(segment, end)
+    def acknowledge(self, segment: Segment, end: int) -> int:
+        """Everything below `end` of this generation is durable, or known there as lost; says how many are lost."""
+        return self._move(segment, end)
 
-    def _move(self, segment: Segment, acked: int) -> None:
+    def _move(self, segment: Segment, acked: int) -> int:
         before = segment.position
+        lost = max(0, min(acked, segment.claimed) - segment.acked)
         if acked < segment.acked and not segment.pending_lost:
             segment.shed = 0  # what was given up long ago is found again as holes, or is still there after all
         segment.acked = acked
@@ -274,6 +277,7 @@ class Tail:
             segment.give_up(there, FREED)
         if segment.position != before:
             segment.remember()
+        return lost
 
 
 def _done(segment: Segment, now: float, *, ending: bool) -> bool:

@@ -22,7 +22,9 @@ def test_durable() -> None:
     """200: the ends, the pace, the directives."""
     body = {"ends": {"a": [1, 20]}, "pace": {"interval": 2.5}, "directives": [{"type": "flush"}, {"type": "x"}]}
     verdict = judge(Reply(200, json.dumps(body).encode()))
-    assert verdict == Verdict(done=True, ends={"a": (1, 20)}, pace=2.5, flush=True)
+    assert verdict == Verdict(
+        done=True, ends={"a": (1, 20)}, pace=2.5, flush=True, directives='[{"type": "flush"}, {"type": "x"}]'
+    )
 
 
 @pytest.mark.parametrize(("given_pace", "pace"), [(0.001, 0.05), (1e9, 60.0), (0, None), ("1", None), (True, None)])

@@ -35,6 +35,7 @@ class Following(RuleBasedStateMachine):
         self.truth: list[bytearray] = [bytearray()]
         self.received: list[bytearray] = [bytearray()]
         self.told: list[list[tuple[int, int]]] = [[]]
+        self.lost = 0
         self.counter = 0
         self.look()
 
@@ -121,8 +122,8 @@ class Following(RuleBasedStateMachine):
         self.next_generation()
         self.look()
 
-    @rule(limit=st.integers(1, 4000), lost_answer=st.booleans())
-    def send(self, limit: int, lost_answer: bool) -> None:
+    @rule(limit=st.integers(1, 4000), lost_answer=st.booleans(), shed_meanwhile=st.sampled_from([0.0, 0.0, 0.5, 1.0]))
+    def send(self, limit: int, lost_answer: bool, shed_meanwhile: float) -> None:
         """The tracker takes up to `limit` bytes; where its answer is lost, it is asked where it stands."""
         self.tail.settle(self.now)
         if not self.tail.segments:
@@ -135,10 +136,13 @@ class Following(RuleBasedStateMachine):
         if not data and not segment.pending_lost:
             return
         self.take(segment.generation, segment.acked, segment.position, data)
+        segment.claimed = segment.position if segment.pending_lost else 0
+        end = segment.position + len(data)
+        segment.give_up(segment.position + int(segment.unsent * shed_meanwhile), "shed")
         if lost_answer:
-            self.tail.resume(len(self.received) - 1, len(self.received[-1]))
+            self.lost += self.tail.resume(len(self.received) - 1, len(self.received[-1]))
         else:
-            self.tail.acknowledge(segment, segment.position + len(data))
+            self.lost += self.tail.acknowledge(segment, end)
 
     def take(self, generation: int, lost_from: int, offset: int, data: bytes) -> None:
         assert generation in {len(self.received) - 1, len(self.received)}, "generations follow on one another"
@@ -180,6 +184,7 @@ class Following(RuleBasedStateMachine):
             return
         written, received = sum(map(len, self.truth)), sum(map(len, self.received))
         assert written == received + self.tail.pending_lost + self.tail.unsent
+        assert self.lost == sum(end - start for ranges in self.told for start, end in ranges)
 
 
 TestFollowing = Following.TestCase

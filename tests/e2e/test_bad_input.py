@@ -10,7 +10,7 @@ from tests.e2e import light
 from tests.e2e.kube import Kube, Obj, RefusedError, wait_for
 from tests.e2e.product import Product, state
 
-pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 def run_of(**spec: object) -> Obj:

@@ -9,7 +9,7 @@ from tests.e2e.kube import Obj, wait_for
 from tests.e2e.product import Product, names_of, state
 from tools.demo import ready, release
 
-pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 WAITS = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.2; done; echo ended"
 

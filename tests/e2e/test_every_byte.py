@@ -17,7 +17,7 @@ from tests.e2e import faults
 from tests.e2e.kube import Obj, wait_for
 from tests.e2e.product import Product, names_of, state, uids
 
-pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 TRACKER_PORT = 8443
 

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.kube import Obj
 from tests.e2e.product import Product, names_of, state, uids
 
-pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def main_container(pod: Obj) -> Obj:

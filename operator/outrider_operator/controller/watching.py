@@ -11,7 +11,7 @@ import datetime as dt
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import kopf
 
@@ -105,6 +105,8 @@ class Watching:
                     registry=self._registry,
                     settings=settings(),
                     standalone=True,
+                    # Else kopf asks for the name of the user, and the image's has none; peering itself is off.
+                    identity=cast("Any", "outrider"),
                     clusterwide=not self._namespaces,
                     namespaces=self._namespaces,
                     stop_flag=self._stop,

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from outrider_operator.kube.service_account import ApiAddress
+from outrider_operator.kube.credentials import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +27,18 @@ class _ExpiredError(Exception):
     """The watch cannot go on from where it was: list again."""
 
 
-async def watch_secret(address: ApiAddress, namespace: str, name: str) -> AsyncIterator[Mapping[str, str]]:
+async def watch_secret(credentials: Credentials, namespace: str, name: str) -> AsyncIterator[Mapping[str, str]]:
     """Yield the Secret's decoded data, first as it is and then at each change. Waits while it does not exist.
 
     Errors are logged and tried again with back-off; it ends only by cancellation.
     """
     failures = 0
     timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_WATCH_SECONDS + 30)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    connector = aiohttp.TCPConnector(ssl=credentials.ssl_context() or True)
+    async with aiohttp.ClientSession(credentials.server, connector=connector, timeout=timeout) as session:
         while True:
             try:
-                async for data in _list_and_watch(session, address, namespace, name):
+                async for data in _list_and_watch(session, credentials, namespace, name):
                     failures = 0
                     yield data
             except _ExpiredError:
@@ -50,11 +51,11 @@ async def watch_secret(address: ApiAddress, namespace: str, name: str) -> AsyncI
 
 
 async def _list_and_watch(
-    session: aiohttp.ClientSession, address: ApiAddress, namespace: str, name: str
+    session: aiohttp.ClientSession, credentials: Credentials, namespace: str, name: str
 ) -> AsyncIterator[Mapping[str, str]]:
-    url = f"{address.url}/api/v1/namespaces/{namespace}/secrets"
+    url = f"/api/v1/namespaces/{namespace}/secrets"
     query = {"fieldSelector": f"metadata.name={name}"}
-    async with session.get(url, params=query, headers=address.headers(), ssl=address.ssl) as response:
+    async with session.get(url, params=query, headers=_headers(credentials)) as response:
         listed = await _json(response)
     for item in listed.get("items") or ():
         yield _decode(item)
@@ -62,7 +63,7 @@ async def _list_and_watch(
     query |= {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
     while True:
         query["resourceVersion"] = version
-        async with session.get(url, params=query, headers=address.headers(), ssl=address.ssl) as response:
+        async with session.get(url, params=query, headers=_headers(credentials)) as response:
             if response.status == 410:
                 raise _ExpiredError
             response.raise_for_status()
@@ -74,6 +75,11 @@ async def _list_and_watch(
                 if event["type"] in {"ADDED", "MODIFIED"}:
                     yield _decode(event["object"])
         await asyncio.sleep(_BACKOFF[0])  # whatever ends the watch at once must not make it a busy loop
+
+
+def _headers(credentials: Credentials) -> dict[str, str]:
+    token = credentials.bearer()
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:

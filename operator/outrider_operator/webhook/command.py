@@ -15,8 +15,8 @@ from typing import Final
 
 from outrider_operator.core.certificate_entries import CA_CERT, WEBHOOK_CERT, WEBHOOK_KEY
 from outrider_operator.core.injection_config import ENV_CONFIG, ConfigError, from_env
+from outrider_operator.kube.credentials import ConfigurationError, find
 from outrider_operator.kube.secret_watch import watch_secret
-from outrider_operator.kube.service_account import NotInClusterError, in_cluster, own_namespace
 from outrider_operator.webhook.server import Webhook, serving
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         webhook = Webhook(from_env(os.environ))
         certificates = _certificates(args)
-    except (ConfigError, NotInClusterError) as error:
+    except (ConfigError, ConfigurationError) as error:
         print(f"outrider-operator webhook: {error}", file=sys.stderr)
         return 2
     asyncio.run(_serve(webhook, certificates, args))
@@ -71,7 +71,8 @@ def _certificates(args: argparse.Namespace) -> AsyncIterator[Mapping[str, str]]:
     if args.cert_dir:
         return _from_folder(args.cert_dir)
     namespace, _, name = args.certificates.rpartition("/")
-    return watch_secret(in_cluster(os.environ), namespace or own_namespace(), name)
+    credentials = find()
+    return watch_secret(credentials, namespace or credentials.namespace, name)
 
 
 async def _from_folder(folder: Path) -> AsyncIterator[Mapping[str, str]]:

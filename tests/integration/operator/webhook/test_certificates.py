@@ -18,8 +18,8 @@ import pytest
 from cryptography import x509
 
 from outrider_operator.core.certificate_entries import CA_CERT, NEXT_CERT, WEBHOOK_CERT
+from outrider_operator.kube.credentials import from_kubeconfig
 from outrider_operator.kube.secret_watch import watch_secret
-from outrider_operator.kube.service_account import ApiAddress
 from tests.cluster_fixtures import Namespace
 from tests.integration.operator.webhook.conftest import WebhookProcess, running_webhook, until, write_certificates
 from tools.cluster import Cluster
@@ -149,14 +149,11 @@ async def test_the_secret_is_followed_from_before_it_exists_through_changes(
     namespace: Namespace, api_cluster: Cluster
 ) -> None:
     """At a real API server: nothing, made, changed, deleted and made again."""
-    client = api_cluster.api()
-    context = ssl.create_default_context(cafile=str(client.authority.crt))
-    context.load_cert_chain(client.user.crt, client.user.key)
-    address = ApiAddress(client.url, context, None)
+    credentials = from_kubeconfig(api_cluster.kubeconfig)
     seen: asyncio.Queue[Mapping[str, str]] = asyncio.Queue()
 
     async def follow() -> None:
-        async for data in watch_secret(address, namespace.name, "certificates"):
+        async for data in watch_secret(credentials, namespace.name, "certificates"):
             seen.put_nowait(data)
 
     following = asyncio.create_task(follow())

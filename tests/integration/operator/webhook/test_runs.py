@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ import pytest
 from outrider_operator.api.crd import run_crd
 from outrider_operator.api.run import Attempt, Failure, Run, RunStatus
 from outrider_operator.api.states import Confidence, RunState
-from outrider_operator.core.policies import SUBMITTER_NAME, policies
+from outrider_operator.core.policies import policies
 from outrider_sidecar.contract import API_VERSION, SUBMITTER
 from tests.cluster_fixtures import Namespace
 from tests.integration.operator.webhook.conftest import until
@@ -45,7 +46,6 @@ class Runs:
     def __init__(self, api: httpx.Client, namespace: str) -> None:
         self.api = api
         self.path = f"/apis/{API_VERSION}/namespaces/{namespace}/runs"
-        self.first_lock = ""  # name of the MutatingAdmissionPolicy's binding, where policies hold
 
     def create(self, run: Any, user: str | None = ADMINISTRATOR) -> httpx.Response:
         """Create one, perhaps as somebody else."""
@@ -73,12 +73,10 @@ def runs(known_runs: None, namespace: Namespace, api: httpx.Client) -> Runs:
     return Runs(api, namespace.name)
 
 
-@pytest.fixture
-def guarded(runs: Runs, namespace: Namespace, api: httpx.Client) -> Iterator[Runs]:
-    """Runs of a namespace where our policies hold, and nowhere else."""
+@contextlib.contextmanager
+def holding(namespace: Namespace, objects: list[dict[str, Any]], effective: Callable[[], bool]) -> Iterator[None]:
+    """Apply policies under names of their own, to this namespace alone; others may have them for the whole cluster."""
     suffix = uuid.uuid4().hex[:8]
-    runs.first_lock = f"{SUBMITTER_NAME}.{suffix}"
-    objects = copy.deepcopy(policies())
     for item in objects:
         item["metadata"]["name"] += f".{suffix}"
         if "policyName" in item["spec"]:
@@ -88,18 +86,25 @@ def guarded(runs: Runs, namespace: Namespace, api: httpx.Client) -> Iterator[Run
             item["spec"]["matchConstraints"]["namespaceSelector"] = selector
     namespace.apply(*objects)
     try:
-        secret = make_run(workloadRef={"apiVersion": "v1", "kind": "Secret", "name": "x"})
-
-        def effective() -> bool:
-            answer = api.post(runs.path, json=secret, params={"dryRun": "All"})
-            stamp = api.post(runs.path, json=make_run(), params={"dryRun": "All"})
-            return answer.status_code == 403 and SUBMITTER in stamp.json()["metadata"].get("annotations", {})
-
         until("the policies hold", effective)
-        yield runs
+        yield
     finally:
         listed = {"apiVersion": "v1", "kind": "List", "items": objects}
-        namespace.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=json.dumps(listed))
+        namespace.kubectl("delete", "--wait=false", "-f", "-", stdin=json.dumps(listed))
+
+
+@pytest.fixture
+def guarded(runs: Runs, namespace: Namespace, api: httpx.Client) -> Iterator[Runs]:
+    """Runs of a namespace where our policies hold."""
+    secret = make_run(workloadRef={"apiVersion": "v1", "kind": "Secret", "name": "x"})
+
+    def effective() -> bool:
+        answer = api.post(runs.path, json=secret, params={"dryRun": "All"})
+        stamp = api.post(runs.path, json=make_run(), params={"dryRun": "All"})
+        return answer.status_code == 403 and SUBMITTER in stamp.json()["metadata"].get("annotations", {})
+
+    with holding(namespace, copy.deepcopy(policies()), effective):
+        yield runs
 
 
 def allow(namespace: Namespace, user: str, *rules: dict[str, Any]) -> None:
@@ -314,14 +319,26 @@ def test_the_submitter_is_stamped_and_cannot_be_forged(guarded: Runs, namespace:
         assert answer.json()["metadata"]["annotations"][SUBMITTER] == "alice"
 
 
-def test_without_the_first_lock_a_forged_submitter_is_refused(guarded: Runs, namespace: Namespace) -> None:
-    """Kubernetes before 1.36 has no MutatingAdmissionPolicy; the validating one refuses what it would have replaced."""
-    namespace.kubectl("delete", "mutatingadmissionpolicybinding", guarded.first_lock)
+def test_a_forged_submitter_is_refused_where_nothing_stamps_it(
+    runs: Runs, namespace: Namespace, api: httpx.Client
+) -> None:
+    """Kubernetes before 1.36 has no MutatingAdmissionPolicy: the validating one refuses what that would replace.
+
+    The annotation has another key here, so that nobody's stamp of the real one comes between.
+    """
+    key = "outrider.dev/submitter-of-this-test"
+    validating = [item for item in policies() if item["kind"].startswith("Validating")]
     forged = make_run()
-    forged["metadata"]["annotations"] = {SUBMITTER: "root"}
-    until("the first lock is off", lambda: guarded.create(forged).status_code == 403)
-    said = sentence(guarded.create(forged), 403)
-    assert f"annotation {SUBMITTER} says who created the Run and cannot be set or changed" in said
+    forged["metadata"]["annotations"] = {key: "root"}
+
+    def effective() -> bool:
+        return api.post(runs.path, json=forged, params={"dryRun": "All"}).status_code == 403
+
+    with holding(namespace, json.loads(json.dumps(validating).replace(SUBMITTER, key)), effective):
+        said = f"annotation {key} says who created the Run and cannot be set or changed"
+        assert said in sentence(runs.create(forged), 403)
+        assert runs.create(make_run()).status_code == 201
+        assert said in sentence(runs.patch("resnet", {"metadata": {"annotations": {key: "root"}}}), 403)
 
 
 def test_the_garbage_collector_is_not_asked(guarded: Runs, namespace: Namespace) -> None:

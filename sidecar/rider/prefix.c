@@ -53,10 +53,57 @@ static enum match prefix_at(struct prefix *p, const char *text, size_t n, size_t
     return modern == MORE ? MORE : old;
 }
 
+// "99-99": 9 stands for a digit, L for a glog level, all else for itself.
+static bool shape(const char *text, size_t n, const char *pattern)
+{
+    size_t m = strlen(pattern);
+    if (n < m)
+        return false;
+    for (size_t i = 0; i < m; i++) {
+        char c = text[i], want = pattern[i];
+        if (want == '9' ? c < '0' || c > '9' : want == 'L' ? !strchr("IWEF", c) : c != want)
+            return false;
+    }
+    return true;
+}
+
+// Where a log line of torchrun itself begins in a rank's text: "E1121 10:00:00.", "[2023-11-21 10:00:00,000] torch." or
+// "ERROR:torch.". It does where a rank ended in the middle of a line, typically in a progress bar; the rank's own log lines begin with
+// it, or behind "[rank0]:". Returns n where there is none. A wrong guess puts a copy of a rank's text into our file.
+static size_t own_begin(const char *text, size_t n, char before)
+{
+    static const char *const levels[] = {"INFO", "WARNING", "ERROR", "CRITICAL"};
+    for (const char *colon = text; (colon = memchr(colon, ':', (size_t)(text + n - colon))); colon++) {
+        size_t k = (size_t)(colon - text), at = n;
+        if (k >= 8 && shape(text + k - 8, n - k + 8, "L9999 99:99:99."))
+            at = k - 8;
+        for (size_t i = 0; i < LENGTH(levels); i++) {
+            size_t m = strlen(levels[i]);
+            if (k >= m && memcmp(text + k - m, levels[i], m) == 0 && shape(text + k, n - k, ":torch."))
+                at = k - m;
+        }
+        char previous = at == 0 ? before : at < n ? text[at - 1] : ' ';
+        if (previous && previous != ' ' && previous != ':')
+            return at;
+    }
+    return n;
+}
+
 static void pass(struct prefix *p, const char *bytes, size_t n, struct buf *console, struct buf *file)
 {
     if (n == 0)
         return;
+    if (p->rank_line && !p->in_file) {
+        bool dated = p->last && shape(bytes, n, "[9999-99-99 99:99:99,999] torch.");
+        size_t own = dated ? 0 : own_begin(bytes, n, p->last);
+        if (own < n) {
+            buf_add(console, bytes, own);
+            bytes += own;
+            n -= own;
+            p->rank_line = false;
+        }
+        p->last = bytes[n - 1];
+    }
     buf_add(console, bytes, n);
     if (!p->rank_line || p->in_file)
         buf_add(file, bytes, n);
@@ -84,14 +131,17 @@ static void scan(struct prefix *p, const char *text, size_t n, struct buf *conso
         if (m == YES) {
             p->rank_line = true;
             p->middle = true;
+            p->last = 0;
             at += length;
         } else if (m == MORE && n - q <= sizeof p->hold && p->launched(p->context)) {
             memcpy(p->hold, text + q, n - q);
             p->held = n - q;
             return;
         } else {
-            pass(p, text + q, 1, console, file);
-            at++;
+            // Up to the next bracket, which may be another prefix.
+            const char *next = memchr(text + q + 1, '[', end - q - 1);
+            at = next ? (size_t)(next - text) : end;
+            pass(p, text + q, at - q, console, file);
         }
     }
 }

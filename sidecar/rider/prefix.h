@@ -24,6 +24,7 @@ struct prefix {
 
     bool rank_line; // inside a rank's line
     bool in_file; // … whose bytes stand in no file of the rank: they belong into ours
+    char last; // newest byte of the rank in this line, 0 right behind a prefix
     bool middle; // not at the beginning of a line
     size_t held; // bytes at the end of the last input that may become a prefix
     char hold[PREFIX_HELD];

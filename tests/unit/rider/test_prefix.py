@@ -92,6 +92,32 @@ def test_progress_bar_lines(volume: Volume) -> None:
     assert (volume.start() / "stderr.log").read_bytes() == b""
 
 
+@pytest.mark.parametrize(
+    "report",
+    [
+        "E1121 12:53:01.123000 4711 torch/distributed/elastic/multiprocessing/api.py:869] failed (exitcode: -9)\n",
+        "[2023-11-21 12:53:01,123] torch.distributed.elastic.multiprocessing.api: [ERROR] failed (exitcode: 3)\n",
+        "ERROR:torch.distributed.elastic.multiprocessing.api:failed (exitcode: 3) local_rank: 0 (pid: 1)\n",
+    ],
+)
+def test_report_of_torchrun_behind_an_unfinished_progress_bar_is_its_own(volume: Volume, report: str) -> None:
+    """The three formats that torchrun's logger had; a rank that dies never ends the line of its bar."""
+    bar = " 80%|##   | 8/10 [00:01<00:00,  5.1it/s]"
+    console, file = launch(volume, [(1, f"[outrider:0]:\n[outrider:0]:{bar}{report}[outrider:1]:rank\n", 0)])
+    assert console == f"\n{bar}{report}rank\n"
+    assert file == report
+
+
+@pytest.mark.parametrize("before", ["", "[rank0]:", "see "])
+@pytest.mark.parametrize(
+    "text", ["E1121 12:53:01.123000 4711 x.py:1] mine", "ERROR:torch.mine:x", "time 12:53:01.5: x"]
+)
+def test_rank_s_own_log_lines_are_not_taken_for_torchrun_s(volume: Volume, before: str, text: str) -> None:
+    console, file = launch(volume, [(1, f"[outrider:0]:{before}{text}\n", 0)])
+    assert console == f"{before}{text}\n"
+    assert file == ""
+
+
 def test_empty_rank_line_and_very_long_one(volume: Volume) -> None:
     long = "x" * 300_000
     console, file = launch(volume, [(1, f"[outrider:0]:\n[outrider:0]:{long}\nown\n", 0)])

@@ -1,4 +1,4 @@
-"""Fills a served tracker through its real doors, as the controller and the sidecars would: the tests' and screenshots' data."""
+"""Fills a served tracker through its real doors, as controller and sidecars would: data of tests and pictures."""
 
 from __future__ import annotations
 
@@ -228,7 +228,13 @@ def start_events(begin: float, ranks: Sequence[int], world: int) -> list[Json]:
         {"ts": begin, "type": "container.info", "container": "train", "start": 0, "os": "Debian GNU/Linux 12"}
         | {"kernel": "6.1.0-28-amd64", "arch": "x86_64", "cpu": {"model": "AMD EPYC 9454", "count": 48}}
         | {"memoryBytes": 405 << 30, "cgroup": {"version": 2, "memoryLimitBytes": 16 << 30, "cpuLimit": 8}}
-        | {"python": {"path": "/usr/bin/python3", "version": "3.12.8", "packages": {"torch": "2.9.1", "numpy": "2.3.1"}}}
+        | {
+            "python": {
+                "path": "/usr/bin/python3",
+                "version": "3.12.8",
+                "packages": {"torch": "2.9.1", "numpy": "2.3.1"},
+            }
+        }
         | {"git": {"commit": "9fceb02d0ae598e95dc970b74767f19372d61af8", "dirty": True}}
         | {"gpus": [{"model": "NVIDIA H100 80GB HBM3"}] * len(ranks)},
     ]
@@ -259,20 +265,22 @@ SAMPLES: Final = {"kind": "metrics", "container": "train", "start": 0, "path": "
 
 def training_log(rank: int, lines: int, begin: float) -> bytes:
     """Coloured lines as a trainer prints them."""
-    chance = random.Random(rank)  # noqa: S311
+    chance = random.Random(rank)
     made = []
     for step in range(lines):
         at = datetime.fromtimestamp(begin + step * 0.4, UTC).strftime("%H:%M:%S")
         loss = 2.3 * math.exp(-step / 400) + 0.25 + chance.random() * 0.05
         level = "\x1b[33mWARN\x1b[0m" if step % 97 == 13 else "\x1b[32mINFO\x1b[0m"
         note = "slow batch: 812 ms in the loader" if step % 97 == 13 else f"step={step * 10} loss={loss:.4f} lr=0.1000"
-        made.append(f"\x1b[2m{at}\x1b[0m {level} \x1b[1mtrainer\x1b[0m {note} imgs_per_s={5300 + chance.random() * 90:.0f}")
+        made.append(
+            f"\x1b[2m{at}\x1b[0m {level} \x1b[1mtrainer\x1b[0m {note} imgs_per_s={5300 + chance.random() * 90:.0f}"
+        )
     return ("\n".join(made) + "\n").encode()
 
 
 def metric_lines(rank: int, begin: float, end: float) -> list[Json]:
     """System metrics of a rank each 5 s; rank 3 leaks."""
-    chance = random.Random(rank + 50)  # noqa: S311
+    chance = random.Random(rank + 50)
     made = []
     for index in range(int((end - begin) / 5)):
         ts = begin + index * 5
@@ -288,7 +296,7 @@ def metric_lines(rank: int, begin: float, end: float) -> list[Json]:
 
 def user_lines(rank: int, begin: float, end: float) -> list[Json]:
     """What training code logs: loss, accuracy and learning rate by step."""
-    chance = random.Random(rank + 90)  # noqa: S311
+    chance = random.Random(rank + 90)
     made = []
     steps = int((end - begin) / 1.5)
     for index in range(steps):
@@ -336,7 +344,13 @@ def failed_run(filler: Filler, run: str = "resnet-ddp-7f3a9c21") -> tuple[str, l
         ranks={"expected": 4, "running": 0, "succeeded": 0, "failed": 1, "lost": 0},
         failure=failure,
         attempts=[
-            {"number": 1, "startedAt": rfc3339(begin), "endedAt": rfc3339(end), "state": "Failed", "reason": "OOMKilled"}
+            {
+                "number": 1,
+                "startedAt": rfc3339(begin),
+                "endedAt": rfc3339(end),
+                "state": "Failed",
+                "reason": "OOMKilled",
+            }
         ],
         conditions=[
             {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": rfc3339(when)}

@@ -27,8 +27,9 @@ export function App() {
     try {
       await logout();
     } finally {
-      client.clear();
-      await client.invalidateQueries(sessionQuery);
+      // The login page first, so that nothing asks any more; then nothing of this person stays in memory.
+      client.setQueryData(sessionQuery.queryKey, null);
+      client.removeQueries({ predicate: (query) => query.queryKey[0] !== sessionQuery.queryKey[0] });
     }
   };
 

@@ -110,6 +110,7 @@ describe("a run in a row of a table", () => {
   it("counts ranks that run or succeeded", () => {
     expect(rankRatio({ expected: 4, running: 1, succeeded: 3, failed: 0, lost: 0 })).toBe("4/4");
     expect(rankRatio({ expected: null, running: 2, succeeded: 0, failed: 0, lost: 0 })).toBe("2");
+    expect(rankRatio({ expected: 0, running: 0, succeeded: 0, failed: 0, lost: 0 })).toBe("–");
     expect(rankTrouble({ expected: 4, running: 2, succeeded: 0, failed: 1, lost: 1 })).toBe("1 failed, 1 lost");
   });
 

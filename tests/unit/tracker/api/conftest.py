@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -152,6 +153,18 @@ class MemoryReader:
         return sorted({run.project for run in self.runs if run.entity == entity})
 
 
+class TellingNotifier(Notifier):
+    """Says (`waited`) that somebody has begun to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited = asyncio.Event()
+
+    async def wait(self, topic: Hashable, version: int, seconds: float) -> bool:
+        self.waited.set()
+        return await super().wait(topic, version, seconds)
+
+
 @pytest.fixture
 def reader() -> MemoryReader:
     """The store; tests put into it what they ask for."""
@@ -166,7 +179,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def services(reader: MemoryReader, pool: ThreadPoolExecutor) -> Services:
-    return Services(reader, MemoryPeople(), PlainSigner(), Notifier(), pool, "1.2.3")
+    return Services(reader, MemoryPeople(), PlainSigner(), TellingNotifier(), pool, "1.2.3")
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ function theme(element: HTMLElement): Theme {
 }
 
 interface Hover {
+  /** -1: the pointer is on another chart of the page. */
   line: number;
   cell: number;
 }
@@ -111,7 +112,7 @@ export function Chart({ data, range, zoom, syncKey }: Props) {
     const u = plot.current;
     if (!u) return;
     u.series.forEach((series, index) => {
-      if (index > 0 && index <= labels.length) series.alpha = hover === null || index - 1 === hover.line ? 1 : named ? 0.55 : 0.25;
+      if (index > 0 && index <= labels.length) series.alpha = hover === null || hover.line < 0 || index - 1 === hover.line ? 1 : named ? 0.55 : 0.25;
     });
     u.redraw(false);
     // Only another line changes what is bright.
@@ -155,9 +156,9 @@ function spread(low: number | null, high: number | null): [number, number] {
 
 function hovered(u: uPlot, columns: Aligned): Hover | null {
   const cell = u.cursor.idx;
-  const top = u.cursor.top;
-  if (cell === null || cell === undefined || top === undefined || top < 0) return null;
-  return { line: closest(columns, cell, u.posToVal(top, "y")), cell };
+  const { left = -1, top = -1 } = u.cursor;
+  if (cell === null || cell === undefined || left < 0) return null;
+  return { line: top < 0 ? -1 : closest(columns, cell, u.posToVal(top, "y")), cell };
 }
 
 /** x, then the means, then (few lines) each line's min and max, or (many) the envelope of all. */

@@ -22,6 +22,10 @@ export function LogView({ stream, generation, controls }: { stream: number; gene
   const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 30 });
   const end = Math.max(info.data?.end ?? 0, log.window?.end ?? 0);
 
+  useLayoutEffect(() => {
+    if (scroller.current && log.jumps > 0) scroller.current.scrollTop = 0;
+  }, [log.jumps]);
+
   // The line under the reader's eyes stays where it is when others come before it or leave.
   useLayoutEffect(() => {
     const element = scroller.current;

@@ -11,6 +11,8 @@ export interface Log {
   window: LogWindow | null;
   error: Error | null;
   following: boolean;
+  /** How often the window was replaced by another place of the stream: the view then begins at its top. */
+  jumps: number;
   follow: (on: boolean) => void;
   earlier: () => void;
   later: () => void;
@@ -48,6 +50,7 @@ export function useLog(stream: number, generation: number | undefined): Log {
   const [window, setWindow] = useState<LogWindow | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [following, setFollowing] = useState(true);
+  const [jumps, setJumps] = useState(0);
   const latest = useRef<LogWindow | null>(null);
   const busy = useRef(false);
   const pin = generation === undefined ? {} : { generation };
@@ -123,11 +126,12 @@ export function useLog(stream: number, generation: number | undefined): Log {
         const where = to === "end" ? { last: PAGE } : { from: to === "start" ? 0 : to.from, limit: PAGE };
         const answer = await readLines(stream, { ...where, ...pinned.current });
         put(opened(typeof to === "string" ? answer : fromWholeLine(answer)));
+        setJumps((count) => count + 1);
         if (to === "end") setFollowing(true);
       });
     },
     [stream, once, put],
   );
 
-  return { window, error, following, follow: setFollowing, earlier, later, seek };
+  return { window, error, following, jumps, follow: setFollowing, earlier, later, seek };
 }

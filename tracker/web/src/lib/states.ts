@@ -43,10 +43,10 @@ export function active(state: string): boolean {
   return !OVER.has(state);
 }
 
-/** "4/4": ranks that run or have succeeded, of those expected. */
+/** "4/4": ranks that run or have succeeded, of those expected (none yet while the workload is not known). */
 export function rankRatio(counts: RankCounts): string {
   const here = counts.running + counts.succeeded;
-  return counts.expected === null || counts.expected === undefined ? String(here) : `${here}/${counts.expected}`;
+  return counts.expected ? `${here}/${counts.expected}` : here > 0 ? String(here) : "–";
 }
 
 export function rankTrouble(counts: RankCounts): string {

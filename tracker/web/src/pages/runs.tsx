@@ -74,8 +74,8 @@ function columns(now: number): ColumnDef<RunSummary>[] {
       accessorFn: (run) => run.workload?.kind ?? "",
       meta: { width: "minmax(120px, 1.4fr)" },
       cell: ({ row: { original: run } }) =>
-        run.workload ? (
-          <span title={`${run.workload.kind ?? ""} ${run.namespace}/${run.workload.name ?? ""}`}>
+        run.workload?.name ? (
+          <span title={`${run.workload.kind ?? ""} ${run.namespace}/${run.workload.name}`}>
             <span className="muted">{run.workload.kind} </span>
             {run.workload.name}
           </span>

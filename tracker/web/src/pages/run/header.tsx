@@ -50,7 +50,7 @@ export function RunHeader({ run, units, now, openLogs, brief }: Props) {
           <span>Started</span>
           <b>{moment(run.startedAt ?? run.createdAt)}</b>
         </li>
-        {run.workload ? (
+        {run.workload?.name ? (
           <li>
             <span>{run.workload.kind}</span>
             <b>{run.workload.name}</b>

@@ -22,7 +22,7 @@ export function OverviewTab({ name, run, units, now }: { name: RunName; run: Run
               ["Group", run.group],
               ["Job type", run.jobType],
               ["Tags", run.tags.length ? <Tags key="tags" tags={run.tags} /> : null],
-              ["Workload", run.workload ? `${run.workload.kind ?? ""} ${run.workload.name ?? ""}` : null],
+              ["Workload", run.workload?.name ? `${run.workload.kind ?? ""} ${run.workload.name}` : null],
               ["Created", moment(run.createdAt)],
               ["Started", run.startedAt ? moment(run.startedAt) : "not yet"],
               ["Ended", run.endedAt ? moment(run.endedAt) : active(run.state) ? null : "unknown"],

@@ -118,8 +118,10 @@ def _decide(pod: Pod, config: InjectionConfig, owner: Owner | None, *, at_admiss
         return _said_skip(pod, f"not injected: {error}")
     patching = _build(pod, config, plan)
     if at_admission or spec_of(pod).get("imagePullSecrets"):
-        # In a template without pull secrets, one of ours would keep the service account's away from the pod.
         _with_pull_secrets(patching, config)
+    elif config.image_pull_secrets and contract.INJECT not in annotations_of(pod):
+        # In a template, ours would keep the service account's own away from the pods: the webhook adds them there.
+        patching.put_in_map(contract.INJECT, "true", "metadata", "annotations")
     doubts = [*problems(patching.document)]
     if apply(pod, patching.operations) != patching.document:
         doubts.append("the patch does not give the intended pod")

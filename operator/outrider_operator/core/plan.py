@@ -15,7 +15,7 @@ from outrider_operator.core import conditions, naming
 from outrider_operator.core import state as states
 from outrider_operator.core.attempts import Attempts, assign
 from outrider_operator.core.collection import Collection, from_pods, last_words
-from outrider_operator.core.failure import Verdict, exits, judge
+from outrider_operator.core.failure import Verdict, clean_words, exits, judge
 from outrider_operator.core.fit import fit
 from outrider_operator.core.observed import JobView, PodView, RunView
 from outrider_operator.core.ranks import Counts, RankRecord, count
@@ -210,7 +210,7 @@ def describe(verdict: Verdict, namespace: str) -> dict[str, Any]:
         "message": message,
         "evidence": evidence,
         "victims": [{"rank": e.rank, "pod": e.pod.name, "reason": e.reason} for e in verdict.victims[:16]],
-        "lastWords": list(first.last_words),
+        "lastWords": list(clean_words(first.last_words)),
     }
     return {key: value for key, value in wire.items() if value not in (None, [])}
 

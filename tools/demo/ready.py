@@ -5,9 +5,11 @@ import json
 from typing import Any
 
 from tools.cluster import Cluster, ClusterError
+from tools.demo.errors import DemoError
 from tools.demo.progress import until
 from tools.demo.release import NAME, NAMESPACE
 
+CRASHES = 3  # a container that has ended so often and waits for its next start is given up
 PROBE = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -41,12 +43,27 @@ def unavailable(items: list[dict[str, Any]]) -> str:
     return ", ".join(waiting)
 
 
+def hopeless(pods: list[dict[str, Any]]) -> str:
+    """Which containers have ended again and again, and how the last time; empty: none."""
+    found = []
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses", ()):
+            waits = container.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff"
+            if waits and container["restartCount"] >= CRASHES:
+                code = container.get("lastState", {}).get("terminated", {}).get("exitCode")
+                found.append(f"{pod['metadata']['name']} ended {container['restartCount']} times, last with {code}")
+    return ", ".join(found)
+
+
 def wait_for_parts(cluster: Cluster, seconds: float) -> None:
-    """Return when controller, webhook and tracker run in their newest form."""
+    """Return when controller, webhook and tracker run in their newest form; DemoError also where one cannot start."""
 
     def look() -> tuple[bool | None, str]:
-        kinds = "deployments,statefulsets"
-        items = json.loads(cluster.kubectl("get", kinds, "-n", NAMESPACE, "-o", "json"))["items"]
+        kinds = "deployments,statefulsets,pods"
+        found = json.loads(cluster.kubectl("get", kinds, "-n", NAMESPACE, "-o", "json"))["items"]
+        items = [item for item in found if item["kind"] != "Pod"]
+        if ended := hopeless([item for item in found if item["kind"] == "Pod"]):
+            raise DemoError(f"a part of Outrider cannot start: {ended}")
         missing = unavailable(items) if items else "nothing is installed"
         return (None, f"waiting for {missing}") if missing else (True, "")
 

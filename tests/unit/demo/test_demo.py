@@ -70,6 +70,20 @@ def test_a_fresh_part_without_any_status_is_not_ready() -> None:
     assert ready.unavailable([workload("tracker", 1, {})]) == "tracker 0/1"
 
 
+def test_a_part_that_ends_again_and_again_is_given_up() -> None:
+    """One or two ends are not: at first the controller may have to wait for others."""
+
+    def pod(restarts: int, reason: str) -> dict[str, Any]:
+        status = {"restartCount": restarts, "state": {"waiting": {"reason": reason}}}
+        ended = {"lastState": {"terminated": {"exitCode": 1}}}
+        return {"metadata": {"name": "controller-1"}, "status": {"containerStatuses": [status | ended]}}
+
+    assert (
+        ready.hopeless([pod(2, "CrashLoopBackOff"), pod(9, "ContainerCreating"), {"metadata": {"name": "new"}}]) == ""
+    )
+    assert ready.hopeless([pod(3, "CrashLoopBackOff")]) == "controller-1 ended 3 times, last with 1"
+
+
 def test_the_run_of_a_job_is_found_by_the_jobs_uid() -> None:
     """An earlier demo's Run of the same name stays and is not taken for it."""
     runs = [{"metadata": {"name": f"digits-{eight}"}} for eight in ("0badcafe", "deadbeef")]

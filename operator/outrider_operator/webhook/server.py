@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 MAX_BODY: Final = 4 << 20
 Address = tuple[str | None, int]  # host, or None for all; port
 PATHS: Final = {"/inject/namespace": True, "/inject/pod": False}  # path -> the namespace opted in
+BODY_SECONDS: Final = 5  # the API server gives up after 2 s
 _BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -86,7 +87,11 @@ class Webhook:
             return web.Response(status=404, text=f"no such door; there are {', '.join(PATHS)}\n")
         if request.method != "POST":
             return web.Response(status=405, text="admission reviews are POSTed\n", headers={"Allow": "POST"})
-        body = await _bounded(request)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _bounded(request)
+        except TimeoutError:
+            return web.Response(status=408, text=f"the review did not come within {BODY_SECONDS} s\n")
         begun = time.perf_counter()
         given = answer(body, self.config, by_namespace=by_namespace)
         self.metrics.seconds.observe(time.perf_counter() - begun)

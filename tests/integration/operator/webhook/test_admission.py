@@ -1,6 +1,7 @@
 """Generated pods at a real API server that calls the real webhook."""
 
 import copy
+import socket
 import ssl
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_a_bad_annotation_is_answered_with_a_warning_and_the_pod_is_made(
 
 
 def test_a_hostile_body_is_answered_and_the_process_lives(webhook: WebhookProcess) -> None:
-    """Anyone in the cluster can reach the port: nothing but 200, 404 and 405, and "allowed" whatever it was."""
+    """Anyone in the cluster can reach the port: nothing but 200, 404, 405 and 408, and "allowed" whatever it was."""
     context = ssl.create_default_context(cadata=webhook.ca)
     failed = webhook.counted("failed")
     bodies = [b"", b"{", b"[]", b"null", b'{"request":{}}', b"[" * 100_000, b'"' + b"x" * (5 << 20) + b'"']
@@ -137,6 +138,10 @@ def test_a_hostile_body_is_answered_and_the_process_lives(webhook: WebhookProces
         assert client.post(webhook.url("/"), content=b"").status_code == 404
         assert client.get(webhook.url("/inject/pod")).status_code == 405
     assert webhook.counted("failed") - failed == len(bodies)
+    plain = socket.create_connection(("localhost", webhook.ports[0]), timeout=30)
+    with context.wrap_socket(plain, server_hostname="localhost") as slow:
+        slow.sendall(b"POST /inject/pod HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
     assert webhook.health("/healthz").status_code == 200
 
 

@@ -413,6 +413,12 @@ def test_no_room_for_our_annotations_means_no_patch_at_all() -> None:
     assert "annotations would take" in result.reason
 
 
+def test_a_pod_that_is_invalid_without_us_is_none_of_our_doubts() -> None:
+    """The API server refuses it anyhow, in its author's name."""
+    result = inject(make_pod(spec={"volumes": [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}]}), CONFIG)
+    assert result == Skip("volume v would stand twice")
+
+
 def test_pull_secrets_are_added_once_at_admission() -> None:
     """In a template they would keep the service account's own away; the webhook adds them to its pods instead."""
     config = InjectionConfig(tracker_url="https://t", image="i", image_pull_secrets=("ours",))
@@ -420,6 +426,9 @@ def test_pull_secrets_are_added_once_at_admission() -> None:
     template = inject_pod_template(make_pod(), Owner("batch/v1", "Job", "resnet", ""), config)
     assert isinstance(template, Injection)
     assert "imagePullSecrets" not in template.pod["spec"]
+    bare = inject_pod_template({"spec": make_pod()["spec"]}, None, config)
+    assert isinstance(bare, Injection)
+    assert bare.pod["metadata"]["annotations"][contract.INJECT] == "true", "else the webhook would not see its pods"
     at_admission = inject(template.pod, config)
     assert [operation["value"] for operation in at_admission.patch] == [[{"name": "ours"}]]
 

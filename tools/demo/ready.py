@@ -44,15 +44,27 @@ def unavailable(items: list[dict[str, Any]]) -> str:
 
 
 def hopeless(pods: list[dict[str, Any]]) -> str:
-    """Which containers have ended again and again, and how the last time; empty: none."""
+    """Which containers have ended again and again, and how the last time; empty: none.
+
+    Of each part only its newest pods count: older ones may be on their way out.
+    """
+    newest: dict[str, str] = {}
+    for pod in pods:
+        newest[_part(pod)] = max(newest.get(_part(pod), ""), pod["metadata"]["creationTimestamp"])
     found = []
     for pod in pods:
+        if pod["metadata"]["creationTimestamp"] != newest[_part(pod)]:
+            continue
         for container in pod.get("status", {}).get("containerStatuses", ()):
             waits = container.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff"
             if waits and container["restartCount"] >= CRASHES:
                 code = container.get("lastState", {}).get("terminated", {}).get("exitCode")
                 found.append(f"{pod['metadata']['name']} ended {container['restartCount']} times, last with {code}")
     return ", ".join(found)
+
+
+def _part(pod: dict[str, Any]) -> str:
+    return str(pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", ""))
 
 
 def wait_for_parts(cluster: Cluster, seconds: float) -> None:

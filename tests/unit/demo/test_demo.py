@@ -70,18 +70,25 @@ def test_a_fresh_part_without_any_status_is_not_ready() -> None:
     assert ready.unavailable([workload("tracker", 1, {})]) == "tracker 0/1"
 
 
+def controller(restarts: int, reason: str, created: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    """A pod of the controller that waits for something."""
+    status = {"restartCount": restarts, "state": {"waiting": {"reason": reason}}}
+    ended = {"lastState": {"terminated": {"exitCode": 1}}}
+    labels = {"app.kubernetes.io/component": "controller"}
+    metadata = {"name": "controller-1", "creationTimestamp": created, "labels": labels}
+    return {"metadata": metadata, "status": {"containerStatuses": [status | ended]}}
+
+
 def test_a_part_that_ends_again_and_again_is_given_up() -> None:
     """One or two ends are not: at first the controller may have to wait for others."""
+    assert ready.hopeless([controller(2, "CrashLoopBackOff"), controller(9, "ContainerCreating")]) == ""
+    assert ready.hopeless([controller(3, "CrashLoopBackOff")]) == "controller-1 ended 3 times, last with 1"
 
-    def pod(restarts: int, reason: str) -> dict[str, Any]:
-        status = {"restartCount": restarts, "state": {"waiting": {"reason": reason}}}
-        ended = {"lastState": {"terminated": {"exitCode": 1}}}
-        return {"metadata": {"name": "controller-1"}, "status": {"containerStatuses": [status | ended]}}
 
-    assert (
-        ready.hopeless([pod(2, "CrashLoopBackOff"), pod(9, "ContainerCreating"), {"metadata": {"name": "new"}}]) == ""
-    )
-    assert ready.hopeless([pod(3, "CrashLoopBackOff")]) == "controller-1 ended 3 times, last with 1"
+def test_an_old_pod_that_is_being_replaced_is_no_reason_to_give_up() -> None:
+    """The new one may be well."""
+    old = controller(9, "CrashLoopBackOff")
+    assert ready.hopeless([old, controller(0, "ContainerCreating", "2026-01-01T00:00:09Z")]) == ""
 
 
 def test_the_run_of_a_job_is_found_by_the_jobs_uid() -> None:

@@ -108,7 +108,7 @@ static bool install(void)
         ok = install_program(root);
     }
     if (!ok)
-        complain("cannot install on %s (%s): %s. The pod's containers wait for it; trying again every second.", volume(), what, strerror(errno));
+        complain("cannot install on %s (%s): %s. The pod's containers wait for it; trying again.", volume(), what, strerror(errno));
     if (root >= 0)
         close(root);
     return ok;
@@ -138,7 +138,7 @@ struct supervisor {
     pid_t collector; // 0: not running
     uint64_t started_ms, start_at_ms, backoff_ms;
     bool installed, stopping;
-    uint64_t install_at_ms;
+    uint64_t install_at_ms, install_pause_ms;
 };
 
 static void ended(struct supervisor *s, int status)
@@ -187,7 +187,8 @@ static void work(struct supervisor *s)
     uint64_t now = mono_ms();
     if (!s->installed && now >= s->install_at_ms) {
         s->installed = install();
-        s->install_at_ms = mono_ms() + INSTALL_AGAIN_MS;
+        s->install_at_ms = mono_ms() + s->install_pause_ms;
+        s->install_pause_ms = s->install_pause_ms * 2 < BACKOFF_MOST_MS ? s->install_pause_ms * 2 : BACKOFF_MOST_MS;
     }
     if (s->collector == 0 && now >= s->start_at_ms) {
         pid_t pid = start(s->argv, &s->inherited);
@@ -200,7 +201,7 @@ static void work(struct supervisor *s)
 int supervise_main(int argc, char **argv)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT};
-    struct supervisor s = {.backoff_ms = BACKOFF_FIRST_MS};
+    struct supervisor s = {.backoff_ms = BACKOFF_FIRST_MS, .install_pause_ms = INSTALL_AGAIN_MS};
     if (argc < 3 || strcmp(argv[1], "--") != 0) {
         complain("usage: rider supervise -- COMMAND [ARGUMENT…]");
         return 2;

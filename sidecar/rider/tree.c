@@ -40,11 +40,17 @@ static bool attempt_number(const char *name, int64_t *out)
 }
 
 // ---------------------------------------------------------------- readable for the sidecar
+// Only what is ours: a folder that another user put there is that user's business.
 static void open_up(int fd, mode_t bits)
 {
+    static bool told;
     struct stat st;
-    if (fstat(fd, &st) == 0 && (st.st_mode & bits) != bits && st.st_uid == geteuid() && fchmod(fd, (st.st_mode & 07777) | bits) != 0)
-        complain("cannot open torchrun's log files for the sidecar: %s", strerror(errno));
+    if (fstat(fd, &st) != 0 || (st.st_mode & bits) == bits || st.st_uid != geteuid())
+        return;
+    if (fchmod(fd, (st.st_mode & 07777) | bits) != 0 && !told) {
+        told = true;
+        complain("cannot open torchrun's log files for the sidecar: %s. Output of ranks is only in this log.", strerror(errno));
+    }
 }
 
 static void open_rank(int attempt, const char *name)

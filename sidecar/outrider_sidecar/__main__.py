@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -72,6 +73,9 @@ def run() -> int:
     except OSError as error:
         sys.stderr.write(f"outrider-sidecar: the shared volume cannot be used: {error}\n")
         return 2
+    # A file is held open for each stream: a job that restarts often has many.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if asked[0]:
         collector.stop()
     collector.run()

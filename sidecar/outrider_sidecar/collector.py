@@ -181,6 +181,8 @@ class Collector:
             plan = plan[:1]  # something in the requests is refused: find out what
         if not plan and self._window is not None and now - self._last_append < HEARTBEAT:
             return
+        for name, _ in plan:
+            self._spool.tails[name].claim()
         if any(self._spool.tails[name].unsaved for name, _ in plan):
             self._save(now)  # which file a generation is must be known before its first byte is sent
         parts = [contract.FRAMES_MAGIC]

@@ -160,7 +160,7 @@ def _json(env: Mapping[str, str], name: str, kind: type, what: str) -> Any:
         return None
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} must be {what}: {error}") from error
     if not isinstance(value, kind):
         raise ConfigError(f"{name} must be {what}, not {text[:60]!r}")

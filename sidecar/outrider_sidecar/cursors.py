@@ -54,7 +54,7 @@ def decode(data: bytes) -> Kept:
     """What `encode` wrote. Raises CursorsError for anything else: the trainer shares the volume."""
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CursorsError(f"{FILE} is no JSON: {error}") from error
     if not isinstance(value, dict) or value.get("version") != VERSION:
         raise CursorsError(f"{FILE} is not of version {VERSION}")
@@ -93,6 +93,7 @@ def _segment(segment: Segment) -> dict[str, Any]:
         "ino": segment.inode,
         "acked": segment.acked,
         "shed": segment.shed,
+        "claimed": segment.claimed,
         "size": segment.size,
         "reason": segment.reason,
         "check": segment.check.hex(),
@@ -126,7 +127,7 @@ def _restored(item: object) -> Segment:
         _count(item, "ino"),
         acked=acked,
         shed=shed,
-        claimed=shed,  # who knows what was sent last
+        claimed=_count(item, "claimed"),
         size=_count(item, "size"),
         freed=max(0, max(acked, shed) - CHECK),  # published at most so far; below, bytes may be holes
         reason=item["reason"],

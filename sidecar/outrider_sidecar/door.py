@@ -38,7 +38,7 @@ class Reply:
         """The body as a JSON object; empty where it is none."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 

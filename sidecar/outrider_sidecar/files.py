@@ -40,7 +40,7 @@ def is_due(policy: str, now: Signature, before: Signature | None, stored: Signat
 def working_dir(events: bytes) -> str | None:
     """`cwd` of the first `container.start` in a container start's events."""
     for line in events.splitlines():
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             event = json.loads(line)
             if isinstance(event, dict) and event.get("type") == "container.start":
                 cwd = event.get("cwd")
@@ -98,6 +98,13 @@ class FileWorker:
         self._wake()
 
     def _pass(self, *, ending: bool) -> bool:
+        try:
+            return self._look(ending=ending)
+        except Exception as error:  # noqa: BLE001  a thread that dies silently would take no file any more
+            self._journal.warn("FilesFailed", f"files could not be looked at: {type(error).__name__}: {error}")
+            return False
+
+    def _look(self, *, ending: bool) -> bool:
         """Walk once and upload what is due; True where nothing of it is left."""
         found: dict[str, Match] = {}
         for container in self._config.containers:
@@ -197,7 +204,7 @@ def _load(folder: int) -> dict[str, Signature]:
         fd = os.open(KEPT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         with os.fdopen(fd, "rb") as file:
             value = json.loads(file.read(16 << 20))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     stored: dict[str, Signature] = {}
     for key, item in value.items() if isinstance(value, dict) else ():

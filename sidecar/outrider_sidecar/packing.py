@@ -35,7 +35,6 @@ def pack(tail: Tail, n: int, parts: list[bytes], now: float) -> Piece | None:
     start = segment.position
     piece = Piece(tail, segment, segment.generation, start, start, segment.check)
     mine = [] if tail.announced else [frames.stream(tail.name, tail.labels)]
-    segment.claimed = start if segment.pending_lost else 0
     if segment.pending_lost:
         mine.append(frames.lost(tail.name, segment.generation, segment.acked, start, segment.reason))
     while n > 0:

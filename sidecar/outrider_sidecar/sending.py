@@ -78,7 +78,7 @@ def judge(reply: Reply) -> Verdict:
         case 400 | 413 | 422:
             return Verdict(smaller=True, refused=str(code) or str(reply.status), wait=wait, said=said)
         case 401:
-            text = f"{said}; the pod's token does not verify: check the tracker's OUTRIDER issuer and audience settings"
+            text = f"{said}; the pod's token does not verify: check the tracker's issuer, key set and clock"
             return Verdict(failed=True, wait=wait, warning=("TokenRefused", text))
         case 403:
             text = f"{said}; the token is not of this pod, or the pod was deleted"

@@ -43,7 +43,7 @@ class Segment:
     shed: int = 0
     size: int = 0
     freed: int = 0  # below this the bytes may be holes by now
-    claimed: int = 0  # the last request said that all below is lost, as far as the tracker had it not
+    claimed: int = 0  # requests so far said that what is below and was not acknowledged is lost
     reason: str = ""  # why bytes below `shed` were given up
     check: bytes = b""  # the bytes just before `position`, where known
     grown: float = 0.0
@@ -201,6 +201,13 @@ class Tail:
             if not segment.acked:  # the tracker never heard of this generation: its number goes to the next
                 self._renumber(segment.generation - 1)
 
+    def claim(self) -> None:
+        """The next request will say what is lost: to be saved before, or a collector after us could count it twice."""
+        segment = self.segments[0]
+        if segment.pending_lost and segment.claimed != segment.position:
+            segment.claimed = segment.position
+            self.unsaved = True
+
     def read(self, offset: int, limit: int) -> bytes:
         """Bytes of the oldest generation, as far as its size was last seen."""
         segment = self.segments[0]
@@ -269,7 +276,8 @@ class Tail:
         before = segment.position
         lost = max(0, min(acked, segment.claimed) - segment.acked)
         if acked < segment.acked and not segment.pending_lost:
-            segment.shed = 0  # what was given up long ago is found again as holes, or is still there after all
+            # What was given up long ago is found again as holes, or is still there after all.
+            segment.shed = segment.claimed = 0
         segment.acked = acked
         if acked < segment.freed:
             # A rewind below what was freed. Without the file all of that is gone.

@@ -89,6 +89,41 @@ def test_killed_again_and_again_while_the_tracker_comes_and_goes(pod: Pod, doubl
     assert_all_there(writer, double)
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_killed_again_and_again_with_a_spool_that_overflows(pod: Pod, double: Double, seed: int) -> None:
+    """What is received and what is lost is together what was written; both sides count the same loss."""
+    chance = random.Random(seed)
+    writer = Writer(files_of(pod), seed)
+    try:
+        for _ in range(5):
+            double.fault = lambda _method, _path: None
+            pod.start(OUTRIDER_SPOOL_LIMIT="200000")
+            seen = len(double.appends)
+            double.wait_for(lambda seen=seen: len(double.appends) > seen)  # type: ignore[misc]
+            double.fault = lambda _method, path: "drop"
+            before = sum(map(len, writer.written.values()))
+            until(lambda before=before: sum(map(len, writer.written.values())) > before + 400_000)  # type: ignore[misc]
+            double.fault = lambda _method, _path: chance.choice((None, None, "drop-after"))
+            time.sleep(chance.uniform(0, 1.0))  # the moment of death is the point: any will do
+            pod.kill()
+    finally:
+        writer.stop()
+    double.fault = lambda _method, _path: None
+    pod.start(OUTRIDER_LINGER="20")
+    words = pod.end()
+    assert words["unsentBytes"] == 0
+    lost = 0
+    for name, written in writer.written.items():
+        (generation,) = double.stream(name).generations
+        expected = bytearray(written)
+        for start, end, _ in generation.lost:
+            expected[start:end] = bytes(end - start)
+            lost += end - start
+        assert generation.data == expected, name
+    assert lost > 0
+    assert words["lostBytes"] == lost
+
+
 def test_a_tracker_that_is_away_for_a_while_gets_everything_later(pod: Pod, double: Double) -> None:
     """RefusedError connections in the middle; files grow on and are followed."""
     writer = Writer(files_of(pod), 7)

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from outrider_sidecar import cursors
 from outrider_sidecar.tailing import Segment, Tail
 
+KEPT = ("generation", "device", "inode", "acked", "shed", "claimed", "size", "reason", "check", "closed")
+
 counts = st.integers(0, (1 << 63) - 1)
 segments = st.builds(
     Segment,
@@ -24,6 +26,7 @@ segments = st.builds(
     inode=counts,
     acked=counts,
     shed=counts,
+    claimed=counts,
     size=counts,
     reason=st.text(max_size=20),
     check=st.binary(max_size=64),
@@ -51,7 +54,18 @@ def test_what_is_saved_is_restored(lost: int, kept: list[Tail]) -> None:
         got = restored.streams[tail.name]
         assert (got.kind, got.next_generation) == (tail.kind, tail.next_generation)
         for mine, theirs in zip(tail.segments, got.segments, strict=True):
-            for field in ("generation", "device", "inode", "acked", "shed", "size", "reason", "check", "closed"):
+            for field in (
+                "generation",
+                "device",
+                "inode",
+                "acked",
+                "shed",
+                "claimed",
+                "size",
+                "reason",
+                "check",
+                "closed",
+            ):
                 assert getattr(mine, field) == getattr(theirs, field)
             assert theirs.fd is None
             assert theirs.freed == max(0, mine.position - 64)

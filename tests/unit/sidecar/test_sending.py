@@ -82,7 +82,7 @@ def test_a_full_store_names_the_kinds_it_takes() -> None:
 def test_back_off_grows_to_five_seconds_and_never_to_nothing(failures: int, chance: float) -> None:
     """Doubled from a quarter of a second, spread over its upper half."""
     full = min(5.0, 0.25 * 2 ** (failures - 1))
-    assert full / 2 <= backoff(failures, chance) < full
+    assert full / 2 <= backoff(failures, chance) <= full
 
 
 @given(st.sampled_from([200, 204, 301, 400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 507]), st.binary())

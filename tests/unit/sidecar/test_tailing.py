@@ -136,7 +136,7 @@ class Following(RuleBasedStateMachine):
         if not data and not segment.pending_lost:
             return
         self.take(segment.generation, segment.acked, segment.position, data)
-        segment.claimed = segment.position if segment.pending_lost else 0
+        self.tail.claim()
         end = segment.position + len(data)
         segment.give_up(segment.position + int(segment.unsent * shed_meanwhile), "shed")
         if lost_answer:

@@ -16,7 +16,8 @@ class MemoryTracker:
         self.rank_records: dict[str, list[Mapping[str, Any]]] = {}
         self.collections: dict[str, Mapping[str, Any]] = {}
         self.items: list[Mapping[str, Any]] = []
-        self.oldest = 0
+        self.expired = False
+        """The feed's next question is answered with 410."""
         self.away = False
         self.refuse_sources_without_run = True
         self._said = asyncio.Event()
@@ -46,7 +47,8 @@ class MemoryTracker:
         self._check()
         if after is None:
             return len(self.items), []
-        if after < self.oldest:
+        if self.expired:
+            self.expired = False
             raise FeedExpired("expired")
         if after >= len(self.items):
             self._said.clear()

@@ -65,6 +65,7 @@ class Feed:
             except FeedExpired as error:
                 log.info("the feed begins anew: %s", error)
                 self._position = None
+                await asyncio.sleep(RETRY[0])
             except (TrackerAway, TrackerRefused) as error:
                 self.answered(str(error))
                 log.info("the feed waits %.1f s for the tracker: %s", wait, error)

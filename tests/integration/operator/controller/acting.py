@@ -23,7 +23,9 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def job(name: str, *, pods: int = 2, backoff: int = 0, annotations: dict[str, str] | None = None, **spec: Any) -> Object:
+def job(
+    name: str, *, pods: int = 2, backoff: int = 0, annotations: dict[str, str] | None = None, **spec: Any
+) -> Object:
     """An annotated indexed Job as it is after injection: the pods carry our label."""
     return {
         "apiVersion": "batch/v1",
@@ -119,7 +121,9 @@ class Stage:
     async def pod_status(self, pod: Object, status: Object) -> None:
         path = PODS.path(self.namespace, pod["metadata"]["name"], "status")
         body = {"status": status}
-        async with self.client.open("PATCH", PODS, path, body=body, content_type="application/strategic-merge-patch+json"):
+        async with self.client.open(
+            "PATCH", PODS, path, body=body, content_type="application/strategic-merge-patch+json"
+        ):
             pass
 
     async def bind(self, pod: Object, node: str) -> None:
@@ -153,7 +157,9 @@ class Stage:
         """The pod's trainer has ended; ``phase``: and so has the pod."""
         ended = {"exitCode": code, "reason": reason or ("Completed" if code == 0 else "Error"), "finishedAt": now()}
         done = {"ready": False, "restartCount": 0, "image": "i", "imageID": "i"}
-        status: Object = {"containerStatuses": [{"name": "main", "state": {"terminated": ended, "running": None}, **done}]}
+        status: Object = {
+            "containerStatuses": [{"name": "main", "state": {"terminated": ended, "running": None}, **done}]
+        }
         if phase:
             last = {"exitCode": 0, "finishedAt": now(), "message": sidecar}
             status["phase"] = "Succeeded" if code == 0 else "Failed"

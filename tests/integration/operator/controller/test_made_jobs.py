@@ -84,7 +84,11 @@ async def test_a_foreign_object_of_that_name_is_left_alone(stage: Stage, control
 async def test_a_job_that_the_api_server_refuses_is_told_on_the_run(stage: Stage, controllers: Make) -> None:
     """The API server's own words, and the Run stays Pending."""
     await controllers().start()
-    bad = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {"restartPolicy": "Always", "containers": []}}}}
+    bad = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "spec": {"template": {"spec": {"restartPolicy": "Always", "containers": []}}},
+    }
     await stage.client.create(RUNS, stage.namespace, run("bad", workload=bad))
 
     def refused(status: Object) -> bool:

@@ -222,7 +222,9 @@ async def test_a_quota_that_refuses_the_pods_is_told_with_the_sum(stage: Stage, 
     body = job("large", pods=1)
     pod = body["spec"]["template"]["spec"]
     pod["containers"][0]["resources"] = {"requests": {"cpu": "1"}}
-    pod["initContainers"] = [{"name": "outrider", "image": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": "10m"}}}]
+    pod["initContainers"] = [
+        {"name": "outrider", "image": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": "10m"}}}
+    ]
     await asyncio.sleep(0)
     made = await stage.apply(body)
     name = (await stage.run_of(made))["metadata"]["name"]

@@ -184,7 +184,12 @@ async def test_a_namespace_keeps_so_many_finished_runs_and_no_more() -> None:
         world.job(f"j{number}")
         await world.settle()
         end = f"2026-11-21T12:00:{10 + number}Z"
-        world.api.change(JOBS, "team", f"j{number}", lambda job, end=end: job["status"].update(conditions=[condition("Complete", end)]))
+        world.api.change(
+            JOBS,
+            "team",
+            f"j{number}",
+            lambda job, end=end: job["status"].update(conditions=[condition("Complete", end)]),
+        )
         await world.settle()
     world.job("running")
     await world.settle()
@@ -225,7 +230,9 @@ async def test_a_status_that_somebody_else_wrote_meanwhile_is_not_overwritten_bl
     world = World()
     await story(world)
     (name,) = world.runs()
-    world.api.change(RUNS, "team", name, lambda run: run["metadata"].update(labels={**run["metadata"]["labels"], "a": "b"}))
+    world.api.change(
+        RUNS, "team", name, lambda run: run["metadata"].update(labels={**run["metadata"]["labels"], "a": "b"})
+    )
     from outrider_operator.kube.api import PODS
 
     world.api.change(PODS, "team", "ddp-0", lambda pod: pod["status"].update(ended(1)))

@@ -109,9 +109,20 @@ def running() -> Object:
 
 
 def ended(code: int) -> Object:
-    state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": "2026-11-21T12:00:09Z"}}
+    state = {
+        "terminated": {
+            "exitCode": code,
+            "reason": "Error" if code else "Completed",
+            "finishedAt": "2026-11-21T12:00:09Z",
+        }
+    }
     return {"phase": "Failed" if code else "Succeeded", "containerStatuses": [{"name": "main", "state": state}]}
 
 
 def condition(kind: str, at: str = "2026-11-21T12:00:10Z") -> Object:
-    return {"type": kind, "status": "True", "reason": "BackoffLimitExceeded" if "Fail" in kind else "", "lastTransitionTime": at}
+    return {
+        "type": kind,
+        "status": "True",
+        "reason": "BackoffLimitExceeded" if "Fail" in kind else "",
+        "lastTransitionTime": at,
+    }

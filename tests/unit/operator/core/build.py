@@ -9,7 +9,9 @@ JOB_UID = "11111111-2222-3333-4444-555555555555"
 T0 = 1_700_000_000.0
 
 
-def ended(code: int, *, reason: str = "", at: float | None = None, message: str = "", signal: int | None = None) -> Termination:
+def ended(
+    code: int, *, reason: str = "", at: float | None = None, message: str = "", signal: int | None = None
+) -> Termination:
     return Termination(code, signal, reason or ("Completed" if code == 0 else "Error"), at, message)
 
 

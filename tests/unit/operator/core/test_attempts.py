@@ -49,7 +49,11 @@ TABLE: dict[str, tuple[tuple[PodView, ...], dict[str, Any], list[int]]] = {
         {},
         [1, 2],
     ),
-    "after a restart, from what the status says": ((pod(0, created=T0 + 50),), {"recorded": [(1, T0), (2, T0 + 50)]}, [2]),
+    "after a restart, from what the status says": (
+        (pod(0, created=T0 + 50),),
+        {"recorded": [(1, T0), (2, T0 + 50)]},
+        [2],
+    ),
     "after a restart, one that lived through": (
         (pod(0, created=T0 + 50), pod(1)),
         {"recorded": [(1, T0), (2, T0 + 50)]},

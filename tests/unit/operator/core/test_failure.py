@@ -43,13 +43,19 @@ CLASSES: dict[str, tuple[dict[str, Any], tuple[str, bool]]] = {
     "SIGTERM by the agent": ({"signal": 15}, ("SIGTERM", False)),
     "SIGTERM as an exit code": ({"code": 143}, ("SIGTERM", False)),
     "a launcher that was told to end": (
-        {"code": 1, "words": ("torch.distributed.elastic.multiprocessing.api.SignalException: Process 7 got signal: 15",)},
+        {
+            "code": 1,
+            "words": ("torch.distributed.elastic.multiprocessing.api.SignalException: Process 7 got signal: 15",),
+        },
         ("SIGTERM", False),
     ),
     "a connection that was reset": ({"code": 1, "words": (GLOO_RESET,)}, ("ConnectionLost", False)),
     "a remote process that ended": ({"code": 1, "words": (NCCL_REMOTE,)}, ("ConnectionLost", False)),
     "a store that timed out": ({"code": 1, "words": (STORE,)}, ("CollectiveTimeout", False)),
-    "an exit in a pod that was told to end": ({"code": 1, "words": TRACEBACK, "taken_away": True}, ("Terminated", False)),
+    "an exit in a pod that was told to end": (
+        {"code": 1, "words": TRACEBACK, "taken_away": True},
+        ("Terminated", False),
+    ),
     "a SIGKILL at the end of the grace period": ({"signal": 9, "taken_away": True}, ("Terminated", False)),
 }
 
@@ -231,12 +237,16 @@ def endings(draw: st.DrawFn) -> tuple[list[PodView], list[RankRecord]]:
             records.append(exited(number, source, 1, last_words=(GLOO_RESET,), **more))
         elif how != "no":
             number_of = {"term": signal.SIGTERM, "kill": signal.SIGKILL, "oom": signal.SIGKILL, "segv": signal.SIGSEGV}
-            records.append(exited(number, source, None, signal=int(number_of[how]), oom_kills=int(how == "oom"), **more))
+            records.append(
+                exited(number, source, None, signal=int(number_of[how]), oom_kills=int(how == "oom"), **more)
+            )
     return pods, records
 
 
 @given(endings(), st.randoms())
-def test_the_order_in_which_ends_are_heard_of_does_not_matter(seen: tuple[list[PodView], list[RankRecord]], random: Any) -> None:
+def test_the_order_in_which_ends_are_heard_of_does_not_matter(
+    seen: tuple[list[PodView], list[RankRecord]], random: Any
+) -> None:
     """The verdict is a function of the set of ends."""
     pods, records = seen
     want = verdict(pods, records)

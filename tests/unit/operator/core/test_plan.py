@@ -14,7 +14,20 @@ from outrider_operator.core.fit import LIMIT, size
 from outrider_operator.core.observed import PodView
 from outrider_operator.core.plan import COUNTERS_EVERY, Observation, Plan, decide
 from outrider_operator.core.refusals import Refusal
-from tests.unit.operator.core.build import T0, condition, container, done_pod, exited, failed_pod, job, pod, rank, run, running, stopped
+from tests.unit.operator.core.build import (
+    T0,
+    condition,
+    container,
+    done_pod,
+    exited,
+    failed_pod,
+    job,
+    pod,
+    rank,
+    run,
+    running,
+    stopped,
+)
 
 NOW = T0 + 100
 
@@ -56,7 +69,12 @@ def test_the_same_observation_again_writes_nothing() -> None:
 def test_the_failure_is_there_while_the_run_runs() -> None:
     """RankFailed, status.failure and a Warning, in state Running."""
     one, two = pod(0), pod(1)
-    records = (rank(0, one), rank(1, one), rank(2, two), exited(3, two, None, signal=9, oom_kills=1, last_words=("bye",)))
+    records = (
+        rank(0, one),
+        rank(1, one),
+        rank(2, two),
+        exited(3, two, None, signal=9, oom_kills=1, last_words=("bye",)),
+    )
     before = seen(one, two, records=records[:3])
     plan = decide(after(decide(before), before, records=records))
     assert plan.write
@@ -133,7 +151,14 @@ def test_the_last_status_has_the_last_counters() -> None:
     first = seen(pod(0), pod(1))
     plan = decide(first)
     lost = Collection(unsent_bytes=7, lost_bytes=9, sources=2, from_tracker=True)
-    end = after(plan, first, collection=lost, written_at=NOW, pods=(done_pod(0), done_pod(1)), workload=job(conditions=(condition("Complete"),)))
+    end = after(
+        plan,
+        first,
+        collection=lost,
+        written_at=NOW,
+        pods=(done_pod(0), done_pod(1)),
+        workload=job(conditions=(condition("Complete"),)),
+    )
     status = decide(end).status
     assert (status["state"], status["ranks"]["summary"]) == ("Finished", "2/2")
     assert status["collection"] == {"unsentBytes": 7, "lostBytes": 9, "lagSeconds": 0}
@@ -149,7 +174,11 @@ CONDITIONS: dict[str, tuple[Observation, str, tuple[str, str]]] = {
         "Injected",
         ("False", "SidecarImagePull"),
     ),
-    "a hook that fails": (seen(pod(0, phase="Pending", trainers=(), sidecar=HOOK)), "Injected", ("False", "HookFailed")),
+    "a hook that fails": (
+        seen(pod(0, phase="Pending", trainers=(), sidecar=HOOK)),
+        "Injected",
+        ("False", "HookFailed"),
+    ),
     "pods without the sidecar": (seen(untracked=Untracked(2)), "Injected", ("False", "WebhookMissed")),
     "pods that were skipped": (seen(untracked=Untracked(2, "not injected: Windows")), "Injected", ("False", "Skipped")),
     "a quota": (seen(refusal=Refusal("QuotaRefused", "no", T0)), "Injected", ("False", "QuotaRefused")),
@@ -165,13 +194,21 @@ CONDITIONS: dict[str, tuple[Observation, str, tuple[str, str]]] = {
         "Collecting",
         ("False", "NoContact"),
     ),
-    "a tracker that is away": (seen(pod(0), tracker_away="connection refused"), "Collecting", ("Unknown", "TrackerUnreachable")),
+    "a tracker that is away": (
+        seen(pod(0), tracker_away="connection refused"),
+        "Collecting",
+        ("Unknown", "TrackerUnreachable"),
+    ),
     "a path that no sidecar sees": (
         seen(pod(0, sidecar=TALKS), warnings=(("PathNotVisible", "mount it"),)),
         "Collecting",
         ("False", "PathNotVisible"),
     ),
-    "a bad annotation": (seen(pod(0), problems=(("InvalidAnnotation", "bad"),)), "Accepted", ("False", "InvalidAnnotation")),
+    "a bad annotation": (
+        seen(pod(0), problems=(("InvalidAnnotation", "bad"),)),
+        "Accepted",
+        ("False", "InvalidAnnotation"),
+    ),
 }
 
 
@@ -247,9 +284,22 @@ def test_ten_thousand_ranks_fit_into_a_status() -> None:
         for n, p in enumerate(pods)
         for local in range(8)
     )
-    plan = decide(seen(*pods, records=records, workload=job(parallelism=1250, completions=1250, conditions=(condition("FailureTarget"),))))
+    plan = decide(
+        seen(
+            *pods,
+            records=records,
+            workload=job(parallelism=1250, completions=1250, conditions=(condition("FailureTarget"),)),
+        )
+    )
     assert size(plan.status) <= LIMIT
-    assert plan.status["ranks"] == {"summary": "0/10000", "expected": 10_000, "running": 0, "succeeded": 0, "failed": 10_000, "lost": 0}
+    assert plan.status["ranks"] == {
+        "summary": "0/10000",
+        "expected": 10_000,
+        "running": 0,
+        "succeeded": 0,
+        "failed": 10_000,
+        "lost": 0,
+    }
     assert plan.status["failure"]["lastWords"]
 
 

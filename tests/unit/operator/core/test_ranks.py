@@ -9,8 +9,28 @@ from outrider_operator.core.attempts import assign
 from outrider_operator.core.ranks import Counts, RankRecord, count, fold, newest, record_of
 from tests.unit.operator.core.build import T0, done_pod, exited, failed_pod, pod, rank
 
-START = {"type": "rank.start", "container": "main", "start": 0, "pid": 7, "rank": 3, "localRank": 1, "worldSize": 4, "restart": 0, "ts": T0}
-EXIT = {"type": "rank.exit", "container": "main", "start": 0, "pid": 7, "rank": 3, "localRank": 1, "restart": 0, "code": 1, "ts": T0 + 9}
+START = {
+    "type": "rank.start",
+    "container": "main",
+    "start": 0,
+    "pid": 7,
+    "rank": 3,
+    "localRank": 1,
+    "worldSize": 4,
+    "restart": 0,
+    "ts": T0,
+}
+EXIT = {
+    "type": "rank.exit",
+    "container": "main",
+    "start": 0,
+    "pid": 7,
+    "rank": 3,
+    "localRank": 1,
+    "restart": 0,
+    "code": 1,
+    "ts": T0 + 9,
+}
 
 
 def folded(*events: dict[str, Any], words: object = None) -> list[RankRecord]:
@@ -120,7 +140,15 @@ def test_what_was_expected_before_is_not_forgotten() -> None:
 
 EVENTS = st.lists(
     st.builds(
-        lambda kind, pid, code, restart: {**START, "type": kind, "pid": pid, "localRank": pid, "rank": pid, "code": code, "restart": restart},
+        lambda kind, pid, code, restart: {
+            **START,
+            "type": kind,
+            "pid": pid,
+            "localRank": pid,
+            "rank": pid,
+            "code": code,
+            "restart": restart,
+        },
         st.sampled_from(["rank.start", "rank.exit"]),
         st.integers(0, 3),
         st.integers(0, 1),

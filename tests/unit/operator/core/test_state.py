@@ -26,7 +26,9 @@ NOW = T0 + 100
 WAITING = {"phase": "Pending", "trainers": (), "node": ""}
 
 
-def standing(workload: JobView | PodView | None, *pods: PodView, bound: bool = True, previous: Any = None, attempt: Any = None) -> Standing:
+def standing(
+    workload: JobView | PodView | None, *pods: PodView, bound: bool = True, previous: Any = None, attempt: Any = None
+) -> Standing:
     attempts = assign(pods)
     verdict, _ = judge(exits(pods, (), attempts), NOW)
     return decide(
@@ -51,7 +53,11 @@ UNDER_WAY = {
         {},
         ("Pending", "Unschedulable"),
     ),
-    "one pod on its node": ((job(), pod(0, phase="Pending", trainers=()), pod(1, **WAITING)), {}, ("Starting", "Starting")),
+    "one pod on its node": (
+        (job(), pod(0, phase="Pending", trainers=()), pod(1, **WAITING)),
+        {},
+        ("Starting", "Starting"),
+    ),
     "one of two pods runs": ((job(), pod(0), pod(1, **WAITING)), {}, ("Starting", "Starting")),
     "both pods run": ((job(), pod(0), pod(1)), {}, ("Running", "Running")),
     "one runs and one has ended well": ((job(), pod(0), done_pod(1)), {}, ("Running", "Running")),
@@ -83,7 +89,11 @@ UNDER_WAY = {
         ("Pending", "WaitingForPods"),
     ),
     "suspended with pods": ((job(suspended=True), pod(0)), {"previous": RunState.RUNNING}, ("Stopping", "Suspended")),
-    "suspended without pods": ((job(suspended=True, active=0),), {"previous": RunState.RUNNING}, ("Pending", "Suspended")),
+    "suspended without pods": (
+        (job(suspended=True, active=0),),
+        {"previous": RunState.RUNNING},
+        ("Pending", "Suspended"),
+    ),
     "being deleted": ((job(deletion=T0 + 50), pod(0), pod(1)), {}, ("Stopping", "WorkloadDeleted")),
 }
 
@@ -103,7 +113,10 @@ ENDS = {
     "complete": ((job(conditions=(condition("Complete"),)), done_pod(0), done_pod(1)), "Finished"),
     "success is certain, pods still end": ((job(conditions=(condition("SuccessCriteriaMet"),)), pod(0)), "Finished"),
     "complete after an OOM kill of a child": (
-        (job(conditions=(condition("Complete"),)), pod(0, phase="Succeeded", trainers=(stopped(0, reason="OOMKilled"),))),
+        (
+            job(conditions=(condition("Complete"),)),
+            pod(0, phase="Succeeded", trainers=(stopped(0, reason="OOMKilled"),)),
+        ),
         "Finished",
     ),
     "FailureTarget comes before Failed": ((job(conditions=(TARGET,)), failed_pod(0), pod(1)), "Failed"),
@@ -111,7 +124,10 @@ ENDS = {
     "a deadline": ((job(conditions=(condition("FailureTarget", "DeadlineExceeded"),)), pod(0)), "Killed"),
     "its node was lost": ((job(conditions=(TARGET,)), pod(0, gone=True, deletion=T0 + 9, **LOST), pod(1)), "Crashed"),
     "the scheduler preempted it": (
-        (job(conditions=(TARGET,)), pod(0, phase="Failed", disruption="PreemptionByScheduler", trainers=(stopped(143),))),
+        (
+            job(conditions=(TARGET,)),
+            pod(0, phase="Failed", disruption="PreemptionByScheduler", trainers=(stopped(143),)),
+        ),
         "Preempted",
     ),
     "its node was drained": (
@@ -119,11 +135,18 @@ ENDS = {
         "Preempted",
     ),
     "evicted for its storage, with no condition": (
-        (job(conditions=(TARGET,)), pod(0, phase="Failed", reason="Evicted", message="Usage of EmptyDir", trainers=(stopped(143),))),
+        (
+            job(conditions=(TARGET,)),
+            pod(0, phase="Failed", reason="Evicted", message="Usage of EmptyDir", trainers=(stopped(143),)),
+        ),
         "Failed",
     ),
     "a rank failed before its node was drained": (
-        (job(conditions=(TARGET,)), failed_pod(0, 7), pod(1, gone=True, deletion=T0 + 60, disruption="EvictionByEvictionAPI")),
+        (
+            job(conditions=(TARGET,)),
+            failed_pod(0, 7),
+            pod(1, gone=True, deletion=T0 + 60, disruption="EvictionByEvictionAPI"),
+        ),
         "Failed",
     ),
     "the Job was deleted while it ran": ((job(gone=True, deletion=T0 + 40), pod(0), pod(1)), "Killed"),
@@ -155,7 +178,10 @@ BARE = {
     "failed": (failed_pod(None, owner=None), "Failed"),
     "was deleted while it ran": (pod(None, owner=None, gone=True, gone_at=T0 + 9), "Killed"),
     "was lost with its node": (pod(None, owner=None, gone=True, deletion=T0 + 5, **LOST), "Crashed"),
-    "was preempted": (pod(None, owner=None, gone=True, deletion=T0 + 5, disruption="PreemptionByScheduler"), "Preempted"),
+    "was preempted": (
+        pod(None, owner=None, gone=True, deletion=T0 + 5, disruption="PreemptionByScheduler"),
+        "Preempted",
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import jwt
 
 MAX_BYTES: Final = 1 << 20
+MEDIA_TYPES: Final = "application/jwk-set+json, application/json;q=0.9"  # an API server offers the first alone
 REFRESH_SECONDS: Final = 3600.0
 RETRY_SECONDS: Final = 10.0  # an unknown key is looked for at most this often
 TIMEOUT_SECONDS: Final = 5.0
@@ -26,7 +27,7 @@ def fetch(source: str, token_file: Path | None, ca_file: Path | None) -> bytes:
     """The JWKS document from a path, or from an https address with a bearer token that is read anew each time."""
     if not source.startswith(("https://", "http://")):
         return Path(source).read_bytes()
-    request = urllib.request.Request(source, headers={"Accept": "application/json"})  # noqa: S310  scheme is checked
+    request = urllib.request.Request(source, headers={"Accept": MEDIA_TYPES})  # noqa: S310  scheme is checked
     if token_file is not None:
         request.add_header("Authorization", f"Bearer {token_file.read_text().strip()}")
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)

@@ -28,11 +28,6 @@ class RunState(StrEnum):
     PREEMPTED = "Preempted"
     """The scheduler took its place away and no attempt follows."""
 
-    @property
-    def terminal(self) -> bool:
-        """Whether only a new attempt can change it."""
-        return self in TERMINAL
-
 
 TERMINAL: Final = frozenset({RunState.FINISHED, RunState.FAILED, RunState.CRASHED, RunState.KILLED, RunState.PREEMPTED})
 

@@ -6,9 +6,8 @@ The same function serves the pod templates of workloads that the controller make
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from outrider_operator.api.base import clip
 from outrider_operator.api.states import Capture
@@ -194,10 +193,3 @@ def _said_skip(pod: Pod, reason: str) -> Skip:
     patching.put_in_map(contract.SKIPPED, clip(reason, _MAX_SAID), "metadata", "annotations")
     bad = [*problems(patching.document)]
     return Skip(reason, () if bad else tuple(patching.operations))
-
-
-def summary(result: Injection | Skip) -> Mapping[str, Any]:
-    """What a log line says of a decision."""
-    if isinstance(result, Injection):
-        return {"injected": True, "notes": list(result.notes)}
-    return {"injected": False, "reason": result.reason, "doubt": result.doubt}

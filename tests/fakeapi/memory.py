@@ -1,4 +1,4 @@
-"""An API server in memory behind the Api protocol: versions, preconditions, UIDs, deletion; and a crash before or after any write.
+"""An API server in memory behind the Api protocol: versions, preconditions, UIDs; a crash before or after any write.
 
 What the controller relies on is here; what it does not use is not. The real API server has tests of its own.
 """

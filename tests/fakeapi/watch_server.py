@@ -80,8 +80,8 @@ class WatchServer:
         for line in answer.lines:
             await response.write(line)
         if answer.end == "silence":
-            while request.transport is not None and not request.transport.is_closing():
-                await asyncio.sleep(0.05)
+            while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # the client's leaving sets no event
         if answer.end == "cut":
             await response.write(b'{"type": "MODI')
             assert request.transport is not None
@@ -93,7 +93,7 @@ async def until(what: str, check: Callable[[], bool], seconds: float = 10) -> No
     """Wait for something that another task does."""
     try:
         async with asyncio.timeout(seconds):
-            while not check():
+            while not check():  # noqa: ASYNC110  other tasks' state sets no event
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"waited {seconds} s in vain: {what}") from None

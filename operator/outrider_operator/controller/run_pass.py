@@ -13,8 +13,10 @@ from outrider_operator.api.states import TERMINAL
 from outrider_operator.controller.context import Context, Look
 from outrider_operator.controller.store import run_key
 from outrider_operator.core import adoption, conditions, making, naming
+from outrider_operator.core.notes import Note
+from outrider_operator.core.observation import Observation
 from outrider_operator.core.observed import JobView, PodView, RunView
-from outrider_operator.core.plan import Note, Observation, Plan, decide
+from outrider_operator.core.plan import Plan, decide
 from outrider_operator.core.refusals import refusal
 from outrider_operator.core.retention import expires_at, surplus
 from outrider_operator.core.times import rfc3339

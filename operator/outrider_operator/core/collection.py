@@ -1,4 +1,4 @@
-"""How complete the tracker's copy is: from the tracker where it answers, else from the sidecars' termination messages."""
+"""How complete the tracker's copy is: by its own word, else by the sidecars' termination messages."""
 
 from __future__ import annotations
 

@@ -94,8 +94,9 @@ def injected(
         if untracked.skipped:
             return Said(INJECTED, "False", "Skipped", untracked.skipped)
         message = (
-            f"{untracked.count} of the workload's pods run without the sidecar: the webhook was not asked, or did not answer, when "
-            "they were made. Their state is tracked; their output is not. Pods that are made from now on are injected."
+            f"{untracked.count} of the workload's pods run without the sidecar: the webhook was not asked, or did "
+            "not answer, when they were made. Their state is tracked; "
+            "their output is not. Pods that are made from now on are injected."
         )
         return Said(INJECTED, "False", "WebhookMissed", message)
     if not pods:
@@ -130,7 +131,10 @@ def collecting(
     live = [p for p in pods if not p.ended and p.sidecar is not None and p.sidecar.running]
     if tracker_away:
         unsent = sum(w.unsent_bytes for w in map(last_words, pods) if w is not None)
-        message = f"the tracker cannot be reached: {tracker_away}. The sidecars keep what they have on their volumes and send it later."
+        message = (
+            f"the tracker cannot be reached: {tracker_away}. The sidecars keep what they have on their volumes and "
+            "send it later."
+        )
         if unsent:
             message += f" {unsent} bytes were still unsent when their pods ended."
         return Said(COLLECTING, "Unknown", "TrackerUnreachable", message)
@@ -152,8 +156,9 @@ def collecting(
     if mute:
         names = ", ".join(sorted(p.name for p in mute)[:4]) + (" …" if len(mute) > 4 else "")
         message = (
-            f"{len(mute)} of {len(live)} running sidecars have not reached the tracker for {SILENT_AFTER:.0f} s: {names}. Check network "
-            "policies and DNS between the pods and the tracker; nothing is lost while their volumes have room."
+            f"{len(mute)} of {len(live)} running sidecars have not reached the tracker for {SILENT_AFTER:.0f} s: "
+            f"{names}. Check network policies and DNS between the pods and the "
+            "tracker; nothing is lost while their volumes have room."
         )
         return Said(COLLECTING, "False", "NoContact", message)
     if warnings:

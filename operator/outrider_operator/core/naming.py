@@ -34,7 +34,7 @@ def auto_run_name(workload: str, uid: str) -> str:
 
 
 def run_id(run: str, uid: str, *, auto: bool) -> str:
-    """Id of a Run at the tracker: an auto-made Run's name ends in its workload's UID already, any other gets its own."""
+    """Id of a Run at the tracker: an auto-made Run's name ends in a UID already, any other gets its own."""
     return run if auto else f"{label(run, AUTO_CUT)}-{hex8(uid)}"
 
 

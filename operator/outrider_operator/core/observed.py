@@ -51,7 +51,7 @@ class ContainerView:
 
     @property
     def final(self) -> Termination | None:
-        """The end that counts now: the current one, or the last while it waits for its next start; None while it runs."""
+        """The end that counts now: the current one, or the last while it waits to start again; None while it runs."""
         if self.running:
             return None
         return self.ended or self.last

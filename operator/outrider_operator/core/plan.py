@@ -9,59 +9,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from outrider_operator.api.run import DEFAULT_PROJECT, RunStatus
+from outrider_operator.api.run import RunStatus
 from outrider_operator.api.states import TERMINAL, RunState
 from outrider_operator.core import conditions, naming
 from outrider_operator.core import state as states
 from outrider_operator.core.attempts import Attempts, assign
-from outrider_operator.core.collection import Collection, from_pods, last_words
-from outrider_operator.core.failure import Verdict, clean_words, exits, judge
+from outrider_operator.core.collection import from_pods
+from outrider_operator.core.failure import Verdict, exits, judge
+from outrider_operator.core.failure_status import describe
 from outrider_operator.core.fit import fit
-from outrider_operator.core.observed import JobView, PodView, RunView
-from outrider_operator.core.ranks import Counts, RankRecord, count
-from outrider_operator.core.refusals import Refusal
+from outrider_operator.core.notes import Note, notes_of
+from outrider_operator.core.observation import Observation
+from outrider_operator.core.observed import JobView
+from outrider_operator.core.ranks import Counts, count
+from outrider_operator.core.records import joins, run_record
 from outrider_operator.core.times import rfc3339, seconds
 
 COUNTERS_EVERY: Final = 60.0
 """Seconds between two writes of a Run's status that change nothing but counters, lag and sentences."""
 _CONFIDENCE: Final = {"low": 0, "undecided": 1, "medium": 2, "high": 3}
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """All that a pass over a Run knows; times in Unix seconds."""
-
-    run: RunView
-    now: float
-    workload: JobView | PodView | None = None
-    bound: bool = False
-    """Whether there was a workload once."""
-    workload_kind: str = "Job"
-    workload_name: str = ""
-    pods: tuple[PodView, ...] = ()
-    records: tuple[RankRecord, ...] = ()
-    collection: Collection | None = None
-    heard: frozenset[str] = frozenset()
-    tracker_away: str = ""
-    warnings: tuple[tuple[str, str], ...] = ()
-    refusal: Refusal | None = None
-    untracked: conditions.Untracked | None = None
-    skipped_template: str = ""
-    problems: tuple[tuple[str, str], ...] = ()
-    project: str = DEFAULT_PROJECT
-    url: str = ""
-    written_at: float = 0.0
-    """When this process last wrote the Run's status."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A Kubernetes Event to write once the status is."""
-
-    name: str
-    type: str
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +76,15 @@ def decide(seen: Observation) -> Plan:
         verdict, wake = None, None
     failure = _failure(seen, verdict, number, standing)
     counts = _counts(seen, attempts, standing, before)
-    status = _status(seen, standing, attempts, number, failure, verdict, counts)
-    write, later = _cadence(before, status, seen)
+    status = _status(seen, standing, attempts, number=number, failure=failure, verdict=verdict, counts=counts)
     final = fit(status)
+    write, later = _cadence(before, final, seen)
     return Plan(
         status=final,
         write=write,
-        notes=_notes(seen, before, final),
-        record=_record(seen, final),
-        joins=_joins(seen, attempts),
+        notes=notes_of(seen.run, final),
+        record=run_record(seen, final),
+        joins=joins(seen, attempts),
         wake=min((t for t in (wake, later) if t is not None), default=None),
         state=standing.state,
         attempts=attempts,
@@ -140,7 +106,8 @@ def _recorded(before: Mapping[str, Any]) -> list[tuple[int, float]]:
 
 def _kept(before: Mapping[str, Any], state: RunState, now_says: states.Standing) -> states.Standing:
     """A terminal state stays: only a new attempt changes it."""
-    complete = next((c for c in before.get("conditions") or () if c.get("type") == conditions.COMPLETE), {})
+    conditions_before: dict[str, Mapping[str, Any]] = {c["type"]: c for c in before.get("conditions") or ()}
+    complete = conditions_before.get(conditions.COMPLETE, {})
     message = str(complete.get("message") or "")
     reason = str(before.get("reason") or state.value)
     return states.Standing(
@@ -177,54 +144,6 @@ def _failure(
     if kept and isinstance(old, Mapping) and _quality(new) < _quality(old) and (not at_hand or seen.tracker_away):
         return old
     return new
-
-
-def describe(verdict: Verdict, namespace: str) -> dict[str, Any]:
-    """A verdict as status.failure."""
-    first = verdict.exit
-    who = f"rank {first.rank}" if first.rank is not None else f"container {first.container or '?'}"
-    where = f"of pod {namespace}/{first.pod.name}" + (f" on node {first.pod.node}" if first.pod.node else "")
-    message = f"{who} {where}: {first.evidence}."
-    if verdict.others:
-        names = ", ".join(_who(e.rank, e.pod.name) for e in verdict.others[:4])
-        message += f" It cannot be told from {names} by time: they failed within the error of their clocks."
-    if verdict.victims:
-        message += f" {len(verdict.victims)} more ended after it."
-    if verdict.confidence == "low":
-        message += " It looks like the consequence of another failure that nobody saw."
-    message += ADVICE.get(first.reason, "")
-    evidence = [first.evidence] + [f"{_who(e.rank, e.pod.name)}: {e.evidence}" for e in verdict.others[:4]]
-    evidence += [f"{_who(e.rank, e.pod.name)} is a victim: {e.evidence}" for e in verdict.victims[:4]]
-    wire = {
-        "summary": verdict.summary,
-        "rank": first.rank,
-        "pod": first.pod.name,
-        "node": first.pod.node or None,
-        "container": first.container or None,
-        "attempt": first.attempt,
-        "reason": first.reason,
-        "exitCode": first.code,
-        "signal": first.signal,
-        "time": rfc3339(first.at),
-        "confidence": verdict.confidence,
-        "message": message,
-        "evidence": evidence,
-        "victims": [{"rank": e.rank, "pod": e.pod.name, "reason": e.reason} for e in verdict.victims[:16]],
-        "lastWords": list(clean_words(first.last_words)),
-    }
-    return {key: value for key, value in wire.items() if value not in (None, [])}
-
-
-ADVICE: Final[Mapping[str, str]] = {
-    "OOMKilled": " Raise the container's memory limit, or use less: a smaller batch, fewer loader workers.",
-    "Evicted": " The message says which limit was exceeded.",
-    "NodeLost": " Nothing in the training caused it.",
-    "StartError": " Check the command and the image of the container.",
-}
-
-
-def _who(rank: int | None, pod: str) -> str:
-    return f"rank {rank}" if rank is not None else f"pod {pod}"
 
 
 def _counts(
@@ -309,6 +228,7 @@ def _status(
     seen: Observation,
     standing: states.Standing,
     attempts: Attempts,
+    *,
     number: int,
     failure: Mapping[str, Any] | None,
     verdict: Verdict | None,
@@ -404,99 +324,3 @@ def _cadence(before: Mapping[str, Any], after: Mapping[str, Any], seen: Observat
         return True, None
     due = seen.written_at + COUNTERS_EVERY
     return (True, None) if seen.now >= due else (False, due)
-
-
-def _notes(seen: Observation, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Note, ...]:
-    """Events for what changed, in the order in which a person reads them."""
-    run, attempt, notes = seen.run, str(after.get("attempt", 1)), []
-
-    def note(kind: str, reason: str, message: str, *key: str) -> None:
-        name = naming.event_name(run.name, run.uid, attempt, reason, *key)
-        notes.append(Note(name, kind, reason, message[:1000]))
-
-    old_failure, failure = before.get("failure") or {}, after.get("failure") or {}
-    if after.get("attempt", 1) > before.get("attempt", 1):
-        note("Normal", "AttemptStarted", f"attempt {attempt} has started")
-    if failure and (failure["summary"], failure.get("attempt")) != (
-        old_failure.get("summary"),
-        old_failure.get("attempt"),
-    ):
-        note("Warning", "RankFailed", f"{failure['summary']}: {failure.get('message', '')}", failure["summary"])
-    for condition in after["conditions"]:
-        old = next((c for c in before.get("conditions") or () if c["type"] == condition["type"]), {})
-        bad = condition["status"] == "False" and condition["type"] in {"Accepted", "Injected", "Collecting"}
-        if bad and (old.get("status"), old.get("reason")) != ("False", condition["reason"]):
-            note("Warning", condition["reason"], condition.get("message", ""), condition["type"])
-    if after["state"] != before.get("state"):
-        bad = after["state"] in {"Failed", "Crashed", "Killed", "Preempted"}
-        complete = next(c for c in after["conditions"] if c["type"] == conditions.COMPLETE)
-        note("Warning" if bad else "Normal", after["state"], complete.get("message") or after["state"], "state")
-    return tuple(notes)
-
-
-def _record(seen: Observation, status: Mapping[str, Any]) -> dict[str, Any]:
-    """The Run as the tracker takes it (docs/protocol.md section 6)."""
-    run, spec = seen.run, seen.run.spec
-    workload = seen.workload
-    uid = workload.uid if workload is not None else run.workload_uid
-    return {
-        "namespace": run.namespace,
-        "name": run.name,
-        "project": spec.get("project") or seen.project,
-        "displayName": spec.get("displayName") or run.name,
-        "group": spec.get("group"),
-        "jobType": spec.get("jobType"),
-        "tags": list(spec.get("tags") or ()),
-        "notes": spec.get("notes"),
-        "config": dict(spec.get("config") or {}),
-        "state": status["state"],
-        "reason": status.get("reason"),
-        "createdAt": rfc3339(run.created),
-        "startedAt": status.get("startTime"),
-        "endedAt": status.get("endTime"),
-        "attempt": status.get("attempt", 1),
-        "attempts": [
-            {
-                "number": a["number"],
-                "startedAt": a.get("startTime"),
-                "endedAt": a.get("endTime"),
-                "state": a["state"],
-                "reason": a.get("reason"),
-            }
-            for a in status.get("attempts") or ()
-        ],
-        "ranks": {k: v for k, v in (status.get("ranks") or {}).items() if k != "summary"},
-        "failure": status.get("failure"),
-        "conditions": list(status.get("conditions") or ()),
-        "workload": {
-            "apiVersion": "v1" if seen.workload_kind == "Pod" else "batch/v1",
-            "kind": seen.workload_kind,
-            "name": seen.workload_name,
-            "uid": uid,
-        },
-    }
-
-
-def _joins(seen: Observation, attempts: Attempts) -> dict[str, dict[str, Any]]:
-    run_id = naming.run_id(seen.run.name, seen.run.uid, auto=seen.run.auto)
-    joins: dict[str, dict[str, Any]] = {}
-    for pod in seen.pods:
-        place = attempts.places[pod.uid]
-        words = last_words(pod)
-        join: dict[str, Any] = {
-            "run": run_id,
-            "attempt": place.attempt,
-            "nodeRank": pod.index,
-            "incarnation": place.incarnation,
-            "pod": pod.name,
-            "node": pod.node,
-            "namespace": pod.namespace,
-            "phase": pod.phase,
-            "deleted": pod.gone,
-            "unsentBytes": words.unsent_bytes if words is not None else None,
-        }
-        reason = pod.disruption or pod.reason
-        if pod.gone and words is None and not pod.succeeded and reason:
-            join["lostReason"] = reason
-        joins[pod.uid] = join
-    return joins

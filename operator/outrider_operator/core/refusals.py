@@ -1,4 +1,4 @@
-"""Why a workload's pods were refused: only Events on the workload say so, and none of them names the sidecar's share."""
+"""Why a workload's pods were refused: only Events on it say so, and none of them names the sidecar's share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _template_sum(requests: Iterable[tuple[str, str]]) -> dict[str, Decimal]:
 
 
 def shares(message: str, requests: Iterable[tuple[str, str]]) -> str:
-    """``cpu: 1 pod asks 1010m, 1000m by the template and 10m by the sidecar``; empty where the message names no sums."""
+    """How much of what a pod asks is its template's and how much the sidecar's; empty where no sums are named."""
     found = _REQUESTED.search(message)
     if found is None:
         return ""

@@ -20,7 +20,7 @@ async def _holder(stage: Stage, lease: str, *unlike: str) -> str:
 
 
 async def test_a_controller_that_is_killed_and_replaced_loses_no_change(stage: Stage, controllers: Make) -> None:
-    """SIGKILL in Running; while nobody is there a rank fails and the Job ends; the next one says so, on the same Run."""
+    """SIGKILL in Running; while nobody is there a rank fails and the Job ends; the next one says so, on the same Run"""
     first = await controllers("--identity=one").start()
     made = await stage.apply(job("long", pods=2))
     name = (await stage.run_of(made))["metadata"]["name"]

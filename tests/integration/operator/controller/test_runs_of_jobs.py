@@ -48,7 +48,7 @@ async def test_an_annotated_job_has_a_run_that_is_finished_when_it_is(stage: Sta
 
 
 async def test_a_rank_that_fails_is_named_before_the_job_has_failed(stage: Stage, controllers: Make) -> None:
-    """The container's end is enough: state stays Running, the failure is there; then the Job ends, and so does the Run."""
+    """The container's end is enough: state stays Running, the failure is there; then Job and Run end."""
     await controllers().start()
     made = await stage.apply(job("oom"))
     name = (await stage.run_of(made))["metadata"]["name"]

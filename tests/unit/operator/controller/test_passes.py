@@ -1,5 +1,7 @@
 """Passes over Runs and workloads against an API server in memory."""
 
+from functools import partial
+
 import pytest
 
 from outrider_operator.core.retention import Retention
@@ -66,7 +68,7 @@ async def test_every_write_may_be_the_last_of_a_process() -> None:
             world = World()
             count = 0
 
-            def strike(_: str) -> None:
+            def strike(_: str, number: int = number) -> None:
                 nonlocal count
                 count += 1
                 if count == number + 1:
@@ -177,19 +179,18 @@ async def test_finished_runs_go_when_their_time_is_over_and_are_not_made_again()
     assert world.runs() == {}
 
 
+def _set_status(status: Object, job: Object) -> None:
+    job["status"].update(status)
+
+
 async def test_a_namespace_keeps_so_many_finished_runs_and_no_more() -> None:
     """The oldest finished go; a running one stays."""
     world = World(retention=Retention(finished_limit=2))
     for number in range(4):
         world.job(f"j{number}")
         await world.settle()
-        end = f"2026-11-21T12:00:{10 + number}Z"
-        world.api.change(
-            JOBS,
-            "team",
-            f"j{number}",
-            lambda job, end=end: job["status"].update(conditions=[condition("Complete", end)]),
-        )
+        done = {"conditions": [condition("Complete", f"2026-11-21T12:00:{10 + number}Z")]}
+        world.api.change(JOBS, "team", f"j{number}", partial(_set_status, done))
         await world.settle()
     world.job("running")
     await world.settle()

@@ -11,8 +11,9 @@ from outrider_operator.api.states import TERMINAL
 from outrider_operator.core.collection import Collection
 from outrider_operator.core.conditions import Untracked
 from outrider_operator.core.fit import LIMIT, size
+from outrider_operator.core.observation import Observation
 from outrider_operator.core.observed import PodView
-from outrider_operator.core.plan import COUNTERS_EVERY, Observation, Plan, decide
+from outrider_operator.core.plan import COUNTERS_EVERY, Plan, decide
 from outrider_operator.core.refusals import Refusal
 from tests.unit.operator.core.build import (
     T0,
@@ -237,7 +238,7 @@ def test_joins_say_all_that_the_tracker_is_to_know_of_a_pod() -> None:
     words = '{"outrider": 1, "unsentBytes": 12, "lostBytes": 3, "streams": {}, "reason": "tracker away"}'
     bad = failed_pod(0, gone=True, sidecar=container("outrider", ended=stopped(0, message=words).ended))
     plan = decide(seen(bad, pod(0, created=T0 + 30)))
-    first, second = (plan.joins[p] for p in (bad.uid, f"uid-job-0-30"))
+    first, second = (plan.joins[p] for p in (bad.uid, "uid-job-0-30"))
     assert first == {
         "run": "job-11111111", "attempt": 1, "nodeRank": 0, "incarnation": 0, "pod": bad.name, "node": "node-0",
         "namespace": "team", "phase": "Failed", "deleted": True, "unsentBytes": 12,

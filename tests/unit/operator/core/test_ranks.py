@@ -77,7 +77,8 @@ def test_the_trackers_own_form_is_read() -> None:
     """docs/protocol.md section 7."""
     found = record_of(
         {
-            "rank": 3, "nodeRank": 1, "localRank": 1, "role": "rank", "attempt": 1, "restart": 0, "source": "uid", "pod": "p",
+            "rank": 3, "nodeRank": 1, "localRank": 1, "role": "rank", "attempt": 1, "restart": 0,
+            "source": "uid", "pod": "p",
             "container": "main", "start": 0, "pid": 7, "state": "exited", "exitCode": None, "signal": 9, "oomKills": 1,
             "endedAt": "2026-11-21T12:00:00.5Z", "lastWords": ["a"],
         }

@@ -23,7 +23,7 @@ from tests.unit.operator.core.build import (
 )
 
 NOW = T0 + 100
-WAITING = {"phase": "Pending", "trainers": (), "node": ""}
+WAITING: dict[str, Any] = {"phase": "Pending", "trainers": (), "node": ""}
 
 
 def standing(
@@ -108,7 +108,7 @@ def test_a_job_that_has_not_ended(args: Any, more: Any, want: tuple[str, str]) -
 
 FAILED = condition("Failed", "BackoffLimitExceeded", at=T0 + 30)
 TARGET = condition("FailureTarget", "BackoffLimitExceeded")
-LOST = {"disruption": "DeletionByTaintManager", "disruption_message": "node is unreachable"}
+LOST: dict[str, Any] = {"disruption": "DeletionByTaintManager", "disruption_message": "node is unreachable"}
 ENDS = {
     "complete": ((job(conditions=(condition("Complete"),)), done_pod(0), done_pod(1)), "Finished"),
     "success is certain, pods still end": ((job(conditions=(condition("SuccessCriteriaMet"),)), pod(0)), "Finished"),

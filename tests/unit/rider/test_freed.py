@@ -101,6 +101,7 @@ HOSTILE = [
     "5242880 torch/hard/stdout.log",
     "5242880 events.jsonl",
     "99999999 stdout.log",
+    "99999999 torch/none_ab/attempt_0/0/stdout.log",
     "99999999999999999999999999 stdout.log",
     "18446744073709551615 stdout.log",
     "-1 stdout.log",

@@ -67,11 +67,7 @@ class Access:
     async def run(self, person: Person, entity: str, project: str, run: str) -> Run:
         """The Run at this address, else 404."""
         found = await self.services.read(self.services.reader.get_run, run)
-        if (
-            found is None
-            or (found.entity, found.project) != (entity, project)
-            or not _may_read(person, found.entity)
-        ):
+        if found is None or (found.entity, found.project) != (entity, project) or not _may_read(person, found.entity):
             raise missing(f"run {run!r} in {entity}/{project}")
         return found
 

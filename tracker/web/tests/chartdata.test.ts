@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SeriesLine } from "../src/api/client";
-import { MAX_COLUMNS, aligned, bucketsFor, closest, envelope, lineColour, valueAt } from "../src/lib/chartdata";
+import { MAX_COLUMNS, aligned, bucketsFor, closest, envelope, lineColour, lineNames, valueAt } from "../src/lib/chartdata";
 
 function line(x: number[], mean: (number | "NaN")[], spread = 1): SeriesLine {
   const move = (by: number) => mean.map((value) => (typeof value === "number" ? value + by : value));
@@ -55,6 +55,13 @@ describe("chart columns", () => {
     expect(bucketsFor(1)).toBe(400);
     expect(bucketsFor(1024)).toBe(60);
     expect(bucketsFor(300)).toBe(200);
+  });
+
+  it("tells the attempts of one rank apart", () => {
+    const lines = [1, 2].map((attempt) => ({ ...line([1], [1]), label: "rank 3", attempt }));
+    expect(lineNames(lines)).toEqual(["rank 3, attempt 1", "rank 3, attempt 2"]);
+    expect(lineNames([line([1], [1])])).toEqual(["rank"]);
+    expect(new Set(lineNames([...lines, ...lines])).size).toBe(4);
   });
 
   it("gives few lines fixed colours and many a ramp", () => {

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
 import type { SeriesData } from "../api/client";
-import { aligned, closest, envelope, lineColour, valueAt, type Aligned } from "../lib/chartdata";
+import { aligned, closest, envelope, lineColour, lineNames, valueAt, type Aligned } from "../lib/chartdata";
 import { clockLabels, metric } from "../lib/format";
 
 /** Lines up to this many have a band of their own and an entry in the legend; more share one band. */
@@ -31,30 +31,27 @@ function theme(element: HTMLElement): Theme {
   };
 }
 
-interface Hover {
-  /** -1: the pointer is on another chart of the page. */
-  line: number;
-  cell: number;
-}
-
 interface Props {
   data: SeriesData;
   range: [number, number] | null;
   zoom: (range: [number, number] | null) => void;
   syncKey: string;
+  /** The line (lineName) under the pointer, on whichever chart of the page: it is bright on all of them. */
+  focus: string | null;
+  setFocus: (line: string | null) => void;
 }
 
 /** One key, one line a rank: mean as line, min to max as band. Drag zooms every chart of the page, double click goes back. */
-export function Chart({ data, range, zoom, syncKey }: Props) {
+export function Chart({ data, range, zoom, syncKey, focus, setFocus }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const [hover, setHover] = useState<Hover | null>(null);
+  const [cell, setCell] = useState<number | null>(null);
   const columns = useMemo(() => aligned(data.lines), [data]);
-  const current = useRef({ columns, zoom, range });
+  const labels = useMemo(() => lineNames(data.lines), [data]);
+  const current = useRef({ columns, labels, zoom, range, setFocus });
   useEffect(() => {
-    current.current = { columns, zoom, range };
-  }, [columns, zoom, range]);
-  const labels = data.lines.map((line) => line.label);
+    current.current = { columns, labels, zoom, range, setFocus };
+  }, [columns, labels, zoom, range, setFocus]);
   const shape = `${data.x}|${labels.join("|")}`;
   const dark = useDark();
 
@@ -84,13 +81,25 @@ export function Chart({ data, range, zoom, syncKey }: Props) {
             u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
           },
         ],
-        setCursor: [(u) => setHover(hovered(u, current.current.columns))],
+        setCursor: [
+          (u) => {
+            const { left = -1, top = -1, idx } = u.cursor;
+            const at = left < 0 ? null : (idx ?? null);
+            setCell(at);
+            // The other charts' cursors follow this one's: only the pointer's own chart says which line is meant.
+            if (!u.over.matches(":hover")) return;
+            const line = at === null ? -1 : closest(current.current.columns, at, u.posToVal(top, "y"));
+            current.current.setFocus(current.current.labels[line] ?? null);
+          },
+        ],
       },
     };
     const made = new uPlot(options, rows(now.columns), element);
     plot.current = made;
     const reset = () => current.current.zoom(null);
     made.over.addEventListener("dblclick", reset);
+    const left = () => current.current.setFocus(null);
+    made.over.addEventListener("mouseleave", left);
     const resized = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }));
     resized.observe(element);
     return () => {
@@ -106,18 +115,16 @@ export function Chart({ data, range, zoom, syncKey }: Props) {
     plot.current?.setData(rows(columns));
   }, [columns, range]);
 
-  const line = hover ? data.lines[hover.line] : undefined;
+  const bright = focus === null ? -1 : labels.indexOf(focus);
   const named = labels.length <= NAMED;
   useEffect(() => {
     const u = plot.current;
     if (!u) return;
     u.series.forEach((series, index) => {
-      if (index > 0 && index <= labels.length) series.alpha = hover === null || hover.line < 0 || index - 1 === hover.line ? 1 : named ? 0.55 : 0.25;
+      if (index > 0 && index <= labels.length) series.alpha = bright < 0 || index - 1 === bright ? 1 : named ? 0.45 : 0.2;
     });
     u.redraw(false);
-    // Only another line changes what is bright.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [hover?.line, named, labels.length]);
+  }, [bright, named, labels.length]);
 
   return (
     <>
@@ -125,19 +132,19 @@ export function Chart({ data, range, zoom, syncKey }: Props) {
       <div className="legend" aria-live="off">
         {named ? (
           labels.map((label, index) => (
-            <span key={`${label}/${data.lines[index]?.attempt ?? ""}`} className={`entry${hover?.line === index ? " on" : ""}`}>
+            <span key={label} className={`entry${bright === index ? " on" : ""}`}>
               <i style={{ background: lineColour(index, labels.length, dark) }} aria-hidden="true" />
               {label}
-              {hover ? <b>{metric(valueAt(columns, index, hover.cell))}</b> : null}
+              {cell === null ? null : <b>{metric(valueAt(columns, index, cell))}</b>}
             </span>
           ))
         ) : (
           <span className="entry on">
-            {line && hover ? (
+            {bright >= 0 && cell !== null ? (
               <>
-                <i style={{ background: lineColour(hover.line, labels.length, dark) }} aria-hidden="true" />
-                {line.label}
-                <b>{metric(valueAt(columns, hover.line, hover.cell))}</b>
+                <i style={{ background: lineColour(bright, labels.length, dark) }} aria-hidden="true" />
+                {labels[bright]}
+                <b>{metric(valueAt(columns, bright, cell))}</b>
               </>
             ) : (
               `${labels.length} lines; point at one to see whose it is`
@@ -152,13 +159,6 @@ export function Chart({ data, range, zoom, syncKey }: Props) {
 function spread(low: number | null, high: number | null): [number, number] {
   if (low === null || high === null) return [0, 1];
   return low === high ? [low - 1, high + 1] : [low, high];
-}
-
-function hovered(u: uPlot, columns: Aligned): Hover | null {
-  const cell = u.cursor.idx;
-  const { left = -1, top = -1 } = u.cursor;
-  if (cell === null || cell === undefined || left < 0) return null;
-  return { line: top < 0 ? -1 : closest(columns, cell, u.posToVal(top, "y")), cell };
 }
 
 /** x, then the means, then (few lines) each line's min and max, or (many) the envelope of all. */

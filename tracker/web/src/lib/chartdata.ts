@@ -120,3 +120,16 @@ export function lineColour(index: number, count: number, dark: boolean): string 
   const hue = 265 - 235 * part;
   return dark ? `hsl(${hue.toFixed(0)} 62% 66%)` : `hsl(${hue.toFixed(0)} 58% 42%)`;
 }
+
+/** What lines are called: their labels, with the attempt where a label stands for several lines. */
+export function lineNames(lines: readonly SeriesLine[]): string[] {
+  const times = new Map<string, number>();
+  for (const line of lines) times.set(line.label, (times.get(line.label) ?? 0) + 1);
+  const seen = new Map<string, number>();
+  return lines.map((line) => {
+    const name = (times.get(line.label) ?? 0) > 1 ? `${line.label}, attempt ${line.attempt ?? "?"}` : line.label;
+    const before = seen.get(name) ?? 0;
+    seen.set(name, before + 1);
+    return before === 0 ? name : `${name} (${before + 1})`;
+  });
+}

@@ -15,6 +15,7 @@ export function ChartsTab({ name, run }: { name: RunName; run: Run }) {
   const x: X = search.get("x") === "step" ? "step" : "time";
   const wanted = search.get("key") ?? "";
   const [range, setRange] = useState<Range>(null);
+  const [focus, setFocus] = useState<string | null>(null);
   const series = useSeries(name, run);
   const box = useRef<HTMLInputElement>(null);
   useKey("/", useCallback(() => box.current?.focus(), []));
@@ -65,7 +66,7 @@ export function ChartsTab({ name, run }: { name: RunName; run: Run }) {
           <h2>{group.kind === "user" ? "From training code" : "System"}</h2>
           <div className="charts">
             {group.items.map((item) => (
-              <ChartCard key={`${item.kind}/${item.scope}/${item.key}`} name={name} run={run} item={item} x={x} range={range} zoom={setRange} />
+              <ChartCard key={`${item.kind}/${item.scope}/${item.key}`} name={name} run={run} item={item} x={x} range={range} zoom={setRange} focus={focus} setFocus={setFocus} />
             ))}
           </div>
         </section>
@@ -81,9 +82,11 @@ interface CardProps {
   x: X;
   range: Range;
   zoom: (range: Range) => void;
+  focus: string | null;
+  setFocus: (line: string | null) => void;
 }
 
-function ChartCard({ name, run, item, x, range, zoom }: CardProps) {
+function ChartCard({ name, run, item, x, range, zoom, focus, setFocus }: CardProps) {
   const [card, visible] = useVisible<HTMLElement>();
   const query = useMemo(
     () => ({ key: item.key, x, points: bucketsFor(item.lines), from: range?.[0] ?? null, to: range?.[1] ?? null }),
@@ -101,7 +104,7 @@ function ChartCard({ name, run, item, x, range, zoom }: CardProps) {
       </header>
       <ErrorNote error={data.error} />
       {data.data && filled ? (
-        <Chart data={data.data} range={range} zoom={zoom} syncKey={`${run.id}/${x}`} />
+        <Chart data={data.data} range={range} zoom={zoom} syncKey={`${run.id}/${x}`} focus={focus} setFocus={setFocus} />
       ) : (
         <p className="quiet plotless">{data.isPending ? "Loading…" : range ? "No points in this range." : x === "step" ? "These points have no step." : "No points yet."}</p>
       )}

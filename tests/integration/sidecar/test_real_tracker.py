@@ -56,7 +56,7 @@ def test_killed_in_turn(make_pod: Callable[..., Pod], tmp_path: Path, seed: int)
     pod = make_pod(tracker.base)
     pod.token.write_text(KEY)
     kept = Kept(data)
-    writer = Writer(files_of(pod), seed)
+    writer = Writer(files_of(pod), seed, rest=0.02)
     try:
         for _ in range(5):
             pod.start(OUTRIDER_NAMESPACE="ml")

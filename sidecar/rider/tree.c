@@ -40,7 +40,8 @@ static bool attempt_number(const char *name, int64_t *out)
 }
 
 // ---------------------------------------------------------------- readable for the sidecar
-// Only what is ours: a folder that another user put there is that user's business.
+// Only what is ours: a folder that another user put there is that user's business. For the group too: where the pod has an fsGroup,
+// the sidecar is in the files' group, and then the bits for others are not asked.
 static void open_up(int fd, mode_t bits)
 {
     static bool told;
@@ -59,15 +60,15 @@ static void open_rank(int attempt, const char *name)
     int dir = open_dir(attempt, name);
     if (dir < 0)
         return;
-    open_up(dir, 0005);
+    open_up(dir, 0055);
     for (size_t i = 0; i < LENGTH(files); i++) {
         struct stat st;
-        if (fstatat(dir, files[i], &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 0004) || st.st_nlink != 1)
+        if (fstatat(dir, files[i], &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 0044) == 0044 || st.st_nlink != 1)
             continue;
         int fd = openat(dir, files[i], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
             continue;
-        open_up(fd, 0004);
+        open_up(fd, 0044);
         close(fd);
     }
     close(dir);
@@ -78,7 +79,7 @@ static void open_attempt(int launch, const char *name)
     DIR *dir = list_dir(launch, name);
     if (!dir)
         return;
-    open_up(dirfd(dir), 0005);
+    open_up(dirfd(dir), 0055);
     for (struct dirent *e; (e = readdir(dir));)
         if (!hidden(e->d_name))
             open_rank(dirfd(dir), e->d_name);
@@ -89,7 +90,7 @@ static void open_attempt(int launch, const char *name)
 static void open_launch(DIR *launch)
 {
     int64_t newest = -1, n;
-    open_up(dirfd(launch), 0005);
+    open_up(dirfd(launch), 0055);
     for (struct dirent *a; (a = readdir(launch));)
         if (attempt_number(a->d_name, &n) && n > newest)
             newest = n;

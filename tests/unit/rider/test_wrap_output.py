@@ -139,7 +139,8 @@ def test_unwritable_folder_for_another_user(volume: Volume) -> None:
     assert b"Permission denied" in done.stderr
 
 
-def test_files_of_uid_1000_with_a_narrow_umask_can_be_read_by_another_user(volume: Volume) -> None:
+@pytest.mark.parametrize("group", [65532, 1000], ids=["of another group", "of the files' group, as with an fsGroup"])
+def test_files_of_uid_1000_with_a_narrow_umask_can_be_read_by_another_user(volume: Volume, group: int) -> None:
     """Also torchrun's: its folder is 0700 and its files 0600 under this umask."""
     script = """
 launch=$(mktemp -d "$PET_LOG_DIR/none_XXXXXX") && mkdir -p $launch/attempt_0/0 || exit 1
@@ -154,13 +155,13 @@ read wait
 
     def readable() -> bool:
         paths = [start, start / "torch", *start.glob("torch/**/*")]
-        return len(paths) == 7 and all(p.stat().st_mode & (0o005 if p.is_dir() else 0o004) for p in paths)
+        return len(paths) == 7 and all(p.stat().st_mode & (0o001 if p.is_dir() else 0o004) for p in paths)
 
     until(readable, "torchrun's files are opened while it runs")
     reader = subprocess.run(
         ["sh", "-c", f"cat {start}/stdout.log {start}/torch/none_*/attempt_0/0/*.log"],
         user=65532,
-        group=65532,
+        group=group,
         capture_output=True,
         check=True,
     )

@@ -141,7 +141,7 @@ class HttpTracker:
         error = answer.get("error") if isinstance(answer, Mapping) else None
         error = error if isinstance(error, Mapping) else {}
         message = str(error.get("message") or text[:200])
-        if status in {401, 403, 408, 429} or status >= 500:
+        if status in {401, 408, 429} or status >= 500:
             # A token that cannot be verified now, or yet: the tracker's keys may be on their way.
             raise TrackerAway(f"{self._url}: {status} {message}")
         raise TrackerRefused(status, str(error.get("code") or ""), message)

@@ -120,6 +120,8 @@ class Elector:
         self._clock, self._sleep = clock, sleep
         self._seen = Seen()
         self._lease: Object | None = None
+        self._turning = asyncio.Lock()
+        self._released = False
         self.leading = asyncio.Event()
 
     @property
@@ -131,7 +133,7 @@ class Elector:
         """Take part in the election until cancelled. Raises LeaseLost once the Lease was ours and is no more."""
         while True:
             try:
-                async with asyncio.timeout(CALL):
+                async with asyncio.timeout(CALL), self._turning:
                     await self._turn()
             except (ApiError, Unreachable, TimeoutError) as error:
                 log.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer in time")
@@ -143,6 +145,8 @@ class Elector:
             await self._sleep(RETRY)
 
     async def _turn(self) -> None:
+        if self._released:
+            return
         now = self._clock()
         if self._seen.renewed is None:
             try:
@@ -192,18 +196,18 @@ class Elector:
 
     async def release(self) -> None:
         """Give the Lease back, so that a follower takes it at its next look. Never raises for a server that is away."""
-        if self._seen.renewed is None or self._lease is None:
-            return
-        self._seen = replace(self._seen, renewed=None)
-        LEADING.set(0)
-        spec = {
-            **(self._lease.get("spec") or {}),
-            "holderIdentity": "",
-            "leaseDurationSeconds": 1,
-            "renewTime": _stamp(),
-        }
+        self._released = True
         try:
-            async with asyncio.timeout(CALL):
+            # A renewal that is under way would make ours a conflict: it comes first.
+            async with asyncio.timeout(CALL), self._turning:
+                if self._seen.renewed is None or self._lease is None:
+                    return
+                self._seen = replace(self._seen, renewed=None)
+                LEADING.set(0)
+                given = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _stamp()}
+                spec = {**(self._lease.get("spec") or {}), **given}
                 await self._api.replace(LEASES, self._namespace, self._name, {**self._lease, "spec": spec})
         except (ApiError, Unreachable, TimeoutError) as error:
             log.warning("the lease could not be given back, a follower takes it in %.0f s: %s", DURATION, error)
+        finally:
+            self._seen = replace(self._seen, renewed=None)

@@ -166,6 +166,35 @@ async def test_a_lease_that_is_given_back_is_taken_at_the_next_look() -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_lease_is_given_back_though_a_renewal_is_under_way() -> None:
+    """The renewal ends first, and its new version is what is given back; it is not taken again by the same process."""
+    api, clock = MemoryApi(), Clock()
+    one = elector(api, "one", clock)
+    task = await lead(one)
+    slow, entered = asyncio.Event(), asyncio.Event()
+    replace = api.replace
+
+    async def slowly(*args: Any) -> Any:
+        entered.set()
+        await slow.wait()
+        return await replace(*args)
+
+    api.replace = slowly  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        await entered.wait()
+    giving = asyncio.create_task(one.release())
+    await asyncio.sleep(0)
+    slow.set()
+    await giving
+    assert api.all(LEASES)[0]["spec"]["holderIdentity"] == ""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert api.all(LEASES)[0]["spec"]["holderIdentity"] == ""
+    assert not one.holds
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_holder_that_crashed_is_followed_within_fifteen_seconds() -> None:
     """It is never released; the follower waits until it has stood unchanged for its time."""
     api, clock = MemoryApi(), Clock()

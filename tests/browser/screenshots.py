@@ -19,6 +19,7 @@ TABS: Final = {
     "charts": "article:has-text('proc.memory.rssMB') canvas",
     "files": "text=checkpoints/last.pt",
 }
+HEIGHTS: Final = {"overview": 1020, "charts": 930}
 # Rank 2, a piece of whose output was lost.
 MORE: Final = {"logs": "&unit=1.0.2&stream=stdout"}
 
@@ -38,8 +39,10 @@ def main(folder: Path, scheme: Literal["light", "dark"] = "light") -> None:
         page.screenshot(path=folder / "runs.png")
         for tab, sign in TABS.items():
             page.goto(f"{path}?tab={tab}{MORE.get(tab, '')}")
+            page.set_viewport_size({"width": 1280, "height": HEIGHTS.get(tab, 680)})
             page.locator(sign).first.wait_for()
-            page.wait_for_load_state("networkidle") if tab == "charts" else None
+            if tab == "charts":
+                page.wait_for_load_state("networkidle")
             page.screenshot(path=folder / f"run-{tab}.png")
 
 

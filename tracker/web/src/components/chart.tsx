@@ -7,6 +7,14 @@ import { clockLabels, metric } from "../lib/format";
 /** Lines up to this many have a band of their own and an entry in the legend; more share one band. */
 const NAMED = 16;
 const HEIGHT = 190;
+const [MINUTE, HOUR, DAY] = [60, 3600, 86_400];
+/** Steps of a time axis, in seconds: whole parts of a minute, an hour, a day. */
+const SECONDS = [
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),
+  ...[1, 2, 3, 6, 12].map((count) => count * HOUR),
+  ...[1, 2, 7, 14, 28, 91, 182, 365].map((count) => count * DAY),
+];
 
 interface Theme {
   dark: boolean;
@@ -188,7 +196,7 @@ function faded(colour: string): string {
 function axes(look: Theme, time: boolean): uPlot.Axis[] {
   const line = { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { show: false }, font: "11px Inter, system-ui, sans-serif" };
   return [
-    { ...line, size: 24, grid: { show: false }, space: 76, values: (_u, values) => (time ? clockLabels(values) : values.map((v) => metric(v))) },
+    { ...line, size: 24, grid: { show: false }, space: 66, ...(time ? { incrs: SECONDS } : {}), values: (_u, values) => (time ? clockLabels(values) : values.map((v) => metric(v))) },
     { ...line, size: 52, space: 32, values: (_u, values) => values.map((v) => metric(v)) },
   ];
 }

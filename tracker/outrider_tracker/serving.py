@@ -22,6 +22,7 @@ from outrider_tracker.log import say
 CERTIFICATE_SECONDS: Final = 5.0
 GRACE_SECONDS: Final = 10
 KEEP_ALIVE_SECONDS: Final = 75
+BACKLOG: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,14 @@ class _Server(uvicorn.Server):
 
 
 def bind(address: Address) -> socket.socket:
-    """A bound, listening-ready socket. OSError if the address cannot be had."""
+    """A listening socket. OSError if the address cannot be had."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address.host, address.port))
+        # Before the address is announced: who reads it may connect at once, and waits in the queue.
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -75,11 +75,6 @@ class TrackerProcess:
             base_url=self.base, headers={"Authorization": f"Bearer {KEY}"}, timeout=30.0, trust_env=False
         )
 
-    @property
-    def dead(self) -> bool:
-        """Whether it ended by itself (or at a named place)."""
-        return not self.process.is_alive()
-
     def kill(self) -> None:
         """Ends it as a crash would."""
         self.process.kill()

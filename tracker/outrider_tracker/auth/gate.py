@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from outrider_sidecar import contract
 from outrider_tracker.auth.jwks import KeysUnavailableError
-from outrider_tracker.auth.principals import Principal
+from outrider_tracker.auth.principals import Person, Pod, Principal
 from outrider_tracker.auth.rules import Action, Target, may
 from outrider_tracker.auth.tokens import InvalidTokenError, TokenVerifier
 from outrider_tracker.ingest.errors import RefusedError
@@ -73,4 +73,11 @@ def demand(principal: Principal, action: Action, target: Target) -> None:
             if target.entity
             else "the tracker"
         )
-        raise RefusedError(contract.ERROR_FORBIDDEN, f"this token may not {action.value} {what}")
+        raise RefusedError(contract.ERROR_FORBIDDEN, f"{_named(principal)} may not {action.value} {what}")
+
+
+def _named(principal: Principal) -> str:
+    """Who was refused, as the person who reads the sentence knows it."""
+    if isinstance(principal, Pod):
+        return f"the token of pod {principal.namespace}/{principal.name} ({principal.uid})"
+    return f"user {principal.name}" if isinstance(principal, Person) else principal.subject

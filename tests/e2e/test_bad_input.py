@@ -27,7 +27,7 @@ REF = {"apiVersion": "batch/v1", "kind": "Job", "name": "somewhere"}
     [
         ({"workload": JOB, "workloadRef": REF}, "exactly one of workload and workloadRef must be set"),
         ({}, "exactly one of workload and workloadRef must be set"),
-        ({"workload": {**JOB, "apiVersion": "v1", "kind": "Secret"}}, "not in the table of allowed kinds"),
+        ({"workload": {**JOB, "apiVersion": "v1", "kind": "Secret"}}, "Secret is not one that Outrider knows"),
     ],
 )
 def test_run_that_cannot_be(product: Product, ns: str, spec: dict[str, object], sentence: str) -> None:

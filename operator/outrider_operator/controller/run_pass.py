@@ -202,6 +202,9 @@ async def _look(context: Context, run: RunView, job: JobView, pods: tuple[PodVie
     now = context.now()
     tracked = sum(1 for p in pods if not p.gone)
     empty = job.active == 0 and tracked == 0
+    if job.finished and not (job.gone or tracked or run.ended):
+        # A Job that ended before a look was due: the last chance to see why its pods had no sidecar.
+        return Look(untracked=await _untracked(context, job))
     wanted = not (job.finished or job.gone or job.suspended or job.deletion is not None)
     if not wanted or (not empty and tracked):
         context.looks.pop(job.uid, None)
@@ -219,9 +222,13 @@ async def _look(context: Context, run: RunView, job: JobView, pods: tuple[PodVie
         fields = f"involvedObject.uid={job.uid},reason=FailedCreate"
         look.refusal = refusal(await context.api.items(EVENTS, job.namespace, fields=fields, limit=50), job.requests)
     elif conditions.may_be_missed(job, tracked, now):
-        labels = f"batch.kubernetes.io/controller-uid={job.uid}"
-        look.untracked = conditions.untracked_of(await context.api.items(PODS, job.namespace, labels=labels, limit=50))
+        look.untracked = await _untracked(context, job)
     return look
+
+
+async def _untracked(context: Context, job: JobView) -> conditions.Untracked:
+    labels = f"batch.kubernetes.io/controller-uid={job.uid}"
+    return conditions.untracked_of(await context.api.items(PODS, job.namespace, labels=labels, limit=50))
 
 
 # ------------------------------------------------------------------------------------------------ apply

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Any, Final
 
+from outrider_operator.api.states import TERMINAL
 from outrider_operator.core.times import seconds
 from outrider_sidecar import contract
 
@@ -197,6 +198,11 @@ class RunView:
     def auto(self) -> bool:
         """Whether the controller made it for a workload that it found."""
         return self.labels.get(contract.AUTO) == "true"
+
+    @property
+    def ended(self) -> bool:
+        """Whether a terminal state stands in its status."""
+        return self.status.get("state") in TERMINAL
 
     @property
     def workload_uid(self) -> str | None:

@@ -240,7 +240,7 @@ def _status(
     collection = seen.collection or from_pods(seen.pods)
     said = [
         conditions.accepted(seen.problems),
-        _sticky(before, conditions.INJECTED, terminal and not seen.pods)
+        _sticky(before, conditions.INJECTED, terminal and not (seen.pods or (seen.untracked and seen.untracked.count)))
         or conditions.injected(
             seen.pods, untracked=seen.untracked, refusal=seen.refusal, skipped_template=seen.skipped_template
         ),

@@ -52,7 +52,7 @@ def pod(number: int, version: int, phase: str) -> dict[str, Any]:
         "restartCount": version % 7,
         "state": state,
     }
-    fields = {f"f:key{n}": {"f:nested": {}, ".": {}} for n in range(60)}
+    fields: dict[str, Any] = {f"f:key{n}": {"f:nested": {}, ".": {}} for n in range(60)}
     return {
         "metadata": {
             "name": f"job-{number // PER_JOB}-{number % PER_JOB}",

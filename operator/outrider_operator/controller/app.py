@@ -24,6 +24,7 @@ from outrider_operator.controller.watching import Watching
 from outrider_operator.controller.workers import WORKERS, work
 from outrider_operator.core.naming import run_id
 from outrider_operator.core.observed import PodView, pod_view
+from outrider_operator.core.retention import finished_at
 from outrider_operator.kube.api import JOBS, NAMESPACES, PODS, RUNS, ApiError, Unreachable
 from outrider_operator.kube.client import Client
 from outrider_operator.kube.credentials import Credentials
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SWEEP: Final = 300.0
 """Seconds between two whole lists of Runs and Jobs: kopf's watches do not say what a re-list lost."""
+KEPT: Final = 600.0
+"""Seconds after a Run's end in which what is known of its vanished pods is kept: the tracker may still be told."""
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -182,6 +185,7 @@ class App:
             except TimeoutError:
                 try:
                     await self._sweep(client)
+                    self._store.tidy(lambda run: (end := finished_at(run)) is not None and time.time() - end > KEPT)
                 except (ApiError, Unreachable) as error:
                     log.warning("the regular lists failed: %s", error)
 

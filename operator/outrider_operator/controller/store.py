@@ -76,6 +76,8 @@ class Store:
         self.jobs: dict[str, JobView] = {}
         self.pods: dict[str, PodView] = {}
         self.namespaces: dict[str, NamespaceView] = {}
+        self.dropped: set[str] = set()
+        """UIDs of found workloads whose Run was seen to be deleted."""
         self._job_names: dict[tuple[str, str], str] = {}
         self._pods_of: dict[str, set[str]] = defaultdict(set)
         self._refs: dict[tuple[str, str, str], set[tuple[str, str]]] = defaultdict(set)
@@ -92,6 +94,7 @@ class Store:
             self._refs[_ref_key(old)].discard(key)
         self.runs[key] = new
         self._refs[_ref_key(new)].add(key)
+        self.dropped.discard(new.workload_uid or "")
         if told and (old is None or old.resource_version != new.resource_version):
             self._enqueue(run_key(new))
             if old is None:
@@ -105,6 +108,8 @@ class Store:
             return
         del self.runs[namespace, name]
         self._refs[_ref_key(old)].discard((namespace, name))
+        if old.auto and old.workload_uid is not None:
+            self.dropped.add(old.workload_uid)
         self._enqueue(run_key(old))
         self._tell_workload(old)
 
@@ -188,6 +193,19 @@ class Store:
         for uid in known_jobs:
             if uid not in listed:
                 self.drop_job(uid)
+
+    def tidy(self, over: Callable[[RunView], bool]) -> None:
+        """Forget every workload that is gone and whose Runs, if there are any, need nothing more of it."""
+        gone = [job for job in self.jobs.values() if job.gone]
+        uids = [job.uid for job in gone if all(over(run) for run in self.runs_of(job))]
+        for uid, pods in self._pods_of.items():
+            if uid not in self.jobs and all(self.pods[pod].gone for pod in pods):
+                bare = self.pods.get(uid)
+                if bare is None or all(over(run) for run in self.runs_of(bare)):
+                    uids.append(uid)
+        for uid in uids:
+            self.forget(uid)
+            self.dropped.discard(uid)
 
     def forget(self, workload_uid: str) -> None:
         """Drop what is kept of a workload that is gone and whose Run needs nothing more of it."""

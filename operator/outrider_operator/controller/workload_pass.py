@@ -12,7 +12,7 @@ from outrider_operator.core import adoption
 from outrider_operator.core.naming import auto_run_name, event_name
 from outrider_operator.core.observed import JobView, PodView
 from outrider_operator.core.times import rfc3339
-from outrider_operator.kube.api import EVENTS, JOBS, PODS, RUNS, AlreadyExists, Conflict, NotFound
+from outrider_operator.kube.api import EVENTS, JOBS, PODS, RUNS, AlreadyExists, ApiError, Conflict, NotFound
 from outrider_sidecar import contract
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ async def workload_pass(context: Context, uid: str) -> None:
         workload,
         runs=store.runs_in(workload.namespace),
         claimed=any(not run.auto for run in store.runs_of(workload)),
+        dropped=uid in store.dropped,
         namespace_asks=namespace.asks if namespace is not None else False,
         project=namespace.project if namespace is not None else None,
         ttl=context.retention.auto_ttl,
@@ -100,9 +101,13 @@ async def _annotate(context: Context, workload: JobView | PodView, annotations: 
     try:
         marked = await context.api.merge(resource, workload.namespace, workload.name, body)
     except (NotFound, Conflict) as error:
-        log.info(
-            "%s %s/%s is gone or another: not marked (%s)", resource.plural, workload.namespace, workload.name, error
-        )
+        log.info("%s %s/%s is gone or another: no mark (%s)", resource.plural, workload.namespace, workload.name, error)
+        return
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        # The Run is tracked all the same; what is missing is the memory, beyond this process, that there was one.
+        log.warning("%s %s/%s may not be marked: %s", resource.plural, workload.namespace, workload.name, error)
         return
     if isinstance(workload, JobView):
         context.store.put_job(marked)

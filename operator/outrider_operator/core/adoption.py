@@ -145,6 +145,7 @@ def decide(
     *,
     runs: Mapping[str, RunView],
     claimed: bool,
+    dropped: bool,
     namespace_asks: bool,
     project: str | None,
     ttl: float,
@@ -156,6 +157,7 @@ def decide(
         workload: as observed.
         runs: the Runs of its namespace by name.
         claimed: whether a Run that a person wrote names this workload.
+        dropped: whether this process has seen its Run deleted, which counts where a workload could not be marked.
         namespace_asks: whether its namespace opted in.
         project: the namespace's default project.
         ttl: seconds that a finished auto-made Run is kept: a workload that ended longer ago gets none.
@@ -174,7 +176,7 @@ def decide(
         return Adoption(why="claimed by a Run that was written" if claimed else "gone")
     if contract.FORGOTTEN in annotations:
         return Adoption(why="forgotten")
-    if annotations.get(contract.RUN_NAME) == name:
+    if annotations.get(contract.RUN_NAME) == name or dropped:
         return Adoption(forget=True, why="its Run was deleted")
     if isinstance(workload, JobView) and workload.owner is not None and workload.owner[0] == "Run":
         return Adoption(why="made by a Run")

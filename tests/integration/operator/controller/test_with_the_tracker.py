@@ -58,7 +58,9 @@ async def tracker(stage: Stage, tmp_path: Path) -> AsyncIterator[Tracker]:
     argv = [
         sys.executable, "-m", "outrider_tracker", "serve", f"--data={tmp_path / 'data'}",
         f"--listen=127.0.0.1:{port}",
-        f"--jwks={jwks}", f"--issuer={issuer}", f"--controller-subject=system:serviceaccount:{stage.namespace}:outrider",
+        f"--jwks={jwks}",
+        f"--issuer={issuer}",
+        f"--controller-subject=system:serviceaccount:{stage.namespace}:outrider",
     ]  # fmt: skip
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(*argv, stdout=out, stderr=out)

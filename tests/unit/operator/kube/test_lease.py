@@ -179,7 +179,7 @@ async def test_a_lease_is_given_back_though_a_renewal_is_under_way() -> None:
         await slow.wait()
         return await replace(*args)
 
-    api.replace = slowly  # type: ignore[method-assign]
+    api.replace = slowly  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(5):
         await entered.wait()
     giving = asyncio.create_task(one.release())

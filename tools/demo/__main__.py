@@ -54,7 +54,7 @@ def demo(cluster: Cluster) -> None:
     with step(f"Outrider, from charts/outrider, into namespace {release.NAMESPACE}"):
         for name in (release.NAMESPACE, training.NAMESPACE):
             training.ensure_namespace(cluster, name)
-        say(f"    {release.install(cluster.kubeconfig, release.values(contents))}")
+        say(f"    {release.install(cluster.kubeconfig, release.values(contents, ready.node_address(cluster)))}")
     with step("Controller, webhook and tracker become ready"):
         ready.wait_for_parts(cluster, 180)
         ready.wait_for_injection(cluster, training.NAMESPACE, 60)

@@ -110,6 +110,10 @@ def ui_address(cluster: Cluster) -> str:
     """Where the UI answers on this machine: the first node's address and the Service's node port."""
     service = json.loads(cluster.kubectl("get", "service", f"{NAME}-tracker", "-n", NAMESPACE, "-o", "json"))
     port = next(port["nodePort"] for port in service["spec"]["ports"] if port["name"] == "http")
+    return f"http://{node_address(cluster)}:{port}"
+
+
+def node_address(cluster: Cluster) -> str:
+    """The first node's address, which this machine reaches."""
     node = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"][0]
-    host = next(address["address"] for address in node["status"]["addresses"] if address["type"] == "InternalIP")
-    return f"http://{host}:{port}"
+    return str(next(entry["address"] for entry in node["status"]["addresses"] if entry["type"] == "InternalIP"))

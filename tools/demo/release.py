@@ -11,10 +11,15 @@ from tools.demo.errors import DemoError
 CHART = Path(__file__).resolve().parents[2] / "charts" / "outrider"
 NAME = "outrider"
 NAMESPACE = "outrider"
+UI_PORT = 30080
 
 
-def values(contents: Mapping[str, str]) -> dict[str, Any]:
-    """The demo's values. contents: for each image what it was built from, so that a rebuilt one restarts its pods."""
+def values(contents: Mapping[str, str], host: str) -> dict[str, Any]:
+    """The demo's values.
+
+    contents: for each image what it was built from, so that a rebuilt one restarts its pods.
+    host: a node's address as this machine reaches it; the UI answers there.
+    """
     annotation = "outrider.dev/image-content"
 
     def pods(image: str) -> dict[str, Any]:
@@ -26,7 +31,8 @@ def values(contents: Mapping[str, str]) -> dict[str, Any]:
         "webhook": pods("outrider-operator"),
         "tracker": {
             **pods("outrider-tracker"),
-            "service": {"type": "NodePort"},
+            "publicUrl": f"http://{host}:{UI_PORT}",
+            "service": {"type": "NodePort", "nodePorts": {"http": UI_PORT}},
             "storage": {"ephemeral": True, "size": "2Gi"},
         },
     }

@@ -239,7 +239,7 @@ class App:
         """Tell the tracker's client of new CAs."""
         while True:
             with contextlib.suppress(OSError):
-                await tracker.trust(certificates.bundle)
+                tracker.trust(certificates.bundle)
             await asyncio.sleep(5.0)
 
 

@@ -22,7 +22,7 @@ POLL: Final = 15.0
 """Seconds between two questions about how complete a Run is."""
 AFTER_END: Final = 600.0
 """Seconds after a Run's end in which what is late may still come."""
-RETRY: Final = (0.5, 15.0)
+RETRY: Final = (0.5, 5.0)
 
 FEED_ITEMS = Counter("outrider_feed_items", "Events that came by the tracker's feed")
 TRACKER_UP = Gauge("outrider_tracker_up", "1 while the tracker answers")

@@ -21,6 +21,7 @@ from outrider_operator.controller.tracker import Tracker, TrackerAway, TrackerRe
 log = logging.getLogger(__name__)
 
 WORKERS: Final = 8
+RETRY_WITHIN: Final = 5.0  # seconds: a tracker that is back hears of its Runs soon
 REFUSED_AGAIN: Final = 60.0  # seconds before a record that was refused is offered once more
 
 WAITING = Gauge("outrider_outbox_waiting", "Records that the tracker has not taken yet")
@@ -37,7 +38,7 @@ class Outbox:
         self, tracker: Tracker | None, on_url: Callable[[str, str], None], on_answer: Callable[[str], None]
     ) -> None:
         self._tracker, self._on_url, self._on_answer = tracker, on_url, on_answer
-        self._queue: WorkQueue[OutKey] = WorkQueue()
+        self._queue: WorkQueue[OutKey] = WorkQueue(longest=RETRY_WITHIN)
         self._wanted: dict[OutKey, Mapping[str, Any]] = {}
         self._taken: dict[OutKey, str] = {}
         self._refused: set[OutKey] = set()

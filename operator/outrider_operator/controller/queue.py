@@ -21,8 +21,8 @@ Key = TypeVar("Key", bound=Hashable)
 class WorkQueue(Generic[Key]):
     """De-duplicating, with delays and per-key back-off. For one event loop."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, longest: float = LONGEST) -> None:
+        self._clock, self._longest = clock, longest
         self._ready: dict[Key, None] = {}
         self._working: set[Key] = set()
         self._again: set[Key] = set()
@@ -65,7 +65,7 @@ class WorkQueue(Generic[Key]):
     def failed(self, key: Key) -> float:
         """Ask for another pass after the key's back-off, and give that, in seconds."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        wait = min(LONGEST, FIRST * 2.0 ** min(count - 1, 12))
+        wait = min(self._longest, FIRST * 2.0 ** min(count - 1, 12))
         self.add_after(key, wait)
         return wait
 

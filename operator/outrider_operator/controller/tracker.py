@@ -67,12 +67,12 @@ class HttpTracker:
     def __init__(self, url: str, *, ca: str = "", token_file: Path | None = None, public_url: str = "") -> None:
         self._url, self._ca, self._token_file = url.rstrip("/"), ca, token_file
         self._public = (public_url or url).rstrip("/")
+        self._tls = self._context(ca)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=32, ssl=self._context())
         self._session = aiohttp.ClientSession(
-            connector=connector, headers={"User-Agent": f"outrider-controller/{__version__}"}
+            connector=aiohttp.TCPConnector(limit=32), headers={"User-Agent": f"outrider-controller/{__version__}"}
         )
         return self
 
@@ -82,18 +82,14 @@ class HttpTracker:
         if self._session is not None:
             await self._session.close()
 
-    def _context(self) -> ssl.SSLContext | bool:
-        return ssl.create_default_context(cadata=self._ca or None) if self._url.startswith("https://") else True
+    def _context(self, ca: str) -> ssl.SSLContext | bool:
+        return ssl.create_default_context(cadata=ca or None) if self._url.startswith("https://") else True
 
-    async def trust(self, ca: str) -> None:
+    def trust(self, ca: str) -> None:
         """Trust another bundle of CAs (PEM) from the next connection on."""
-        if ca == self._ca:
-            return
-        self._ca = ca
-        old = self._session
-        await self.__aenter__()
-        if old is not None:
-            await old.close()
+        if ca != self._ca:
+            # The session stays: closing it would cancel the tasks that wait for an answer, the feed's among them.
+            self._ca, self._tls = ca, self._context(ca)
 
     async def _call(
         self,
@@ -120,6 +116,7 @@ class HttpTracker:
                 headers=headers,
                 data=None if body is None else json.dumps(body),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT + wait, connect=5.0),
+                ssl=self._tls,
             ) as response:
                 code = str(response.status)
                 text = await response.text(errors="replace")

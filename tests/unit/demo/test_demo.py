@@ -122,7 +122,7 @@ def test_the_demo_asks_for_restricted_pods_and_marks_its_storage() -> None:
     """What the README promises of the demo's namespaces and values."""
     labels = training.namespace("demo")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    values = release.values({"outrider-operator": "abc", "outrider-tracker": "def"})
+    values = release.values({"outrider-operator": "abc", "outrider-tracker": "def"}, "10.0.0.1")
     assert values["tracker"]["storage"]["ephemeral"] is True
     assert values["webhook"]["podAnnotations"] == {"outrider.dev/image-content": "abc"}
     assert values["tracker"]["podAnnotations"] == {"outrider.dev/image-content": "def"}

@@ -206,6 +206,7 @@ class Rank(Model):
     rank: int | None
     nodeRank: int | None  # noqa: N815
     localRank: int | None  # noqa: N815
+    worldSize: int | None  # noqa: N815
     role: Literal["rank", "launcher"]
     attempt: int | None
     restart: int | None

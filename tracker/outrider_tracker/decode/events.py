@@ -27,6 +27,7 @@ class UnitEvent:
     pid: int
     rank: int | None
     local_rank: int | None
+    world_size: int | None
     restart: int
     time: float
     code: int | None
@@ -77,6 +78,7 @@ def _unit(record: Mapping[str, Any], role: str, *, starts: bool) -> UnitEvent | 
         pid=_integer(record, "pid") or 0,
         rank=rank,
         local_rank=_integer(record, "localRank"),
+        world_size=_integer(record, "worldSize"),
         restart=_integer(record, "restart") or 0,
         time=float(ts) if isinstance(ts, (int, float)) and math.isfinite(ts) and abs(ts) < _BIG else 0.0,
         code=_integer(record, "code"),
@@ -119,8 +121,8 @@ def _apply_unit(connection: sqlite3.Connection, source: int, unit: UnitEvent) ->
     )
     key = (source, unit.container, unit.start, unit.role, pid, -1 if shown_rank is None else shown_rank, unit.restart)
     if unit.starts:
-        changes = "started = ?, local_rank = ifnull(?, local_rank), stdout = ?, stderr = ?"
-        values: tuple[Any, ...] = (unit.time, unit.local_rank, unit.stdout, unit.stderr)
+        changes = "started = ?, local_rank = ifnull(?, local_rank), world_size = ?, stdout = ?, stderr = ?"
+        values: tuple[Any, ...] = (unit.time, unit.local_rank, unit.world_size, unit.stdout, unit.stderr)
     else:
         changes = "state = 'exited', ended = ?, exit_code = ?, signal = ?, oom_kills = oom_kills + ?"
         values = (unit.time, unit.code, unit.signal, unit.oom_kills)

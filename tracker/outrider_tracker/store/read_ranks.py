@@ -39,6 +39,7 @@ class Unit:
     pid: int | None = None
     rank: int | None = None
     local_rank: int | None = None
+    world_size: int | None = None
     restart: int | None = None
     state: str = "unknown"
     exit_code: int | None = None
@@ -61,8 +62,8 @@ class Shown:
 
 
 _SELECT_UNIT: Final = (
-    "SELECT id, role, container, start, pid, rank, local_rank, restart, state, exit_code, signal, oom_kills, started, "
-    "ended, stdout, stderr FROM unit "
+    "SELECT id, role, container, start, pid, rank, local_rank, world_size, restart, state, exit_code, signal, "
+    "oom_kills, started, ended, stdout, stderr FROM unit "
 )
 _UNITS_OF_SOURCE: Final = _SELECT_UNIT + "WHERE source = ? ORDER BY id"
 _Place = tuple[str, int]  # (container, start)
@@ -169,6 +170,7 @@ def _record(source: Mapping[str, Any], shown: Shown, words: Sequence[str] | None
         rank=unit.rank,
         node_rank=source["node_rank"],
         local_rank=unit.local_rank,
+        world_size=unit.world_size,
         role=shown.role,
         attempt=source["attempt"],
         restart=unit.restart,

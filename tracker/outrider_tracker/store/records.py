@@ -84,6 +84,7 @@ class Rank:
     rank: int | None
     node_rank: int | None
     local_rank: int | None
+    world_size: int | None
     role: str
     attempt: int | None
     restart: int | None

@@ -98,7 +98,7 @@ CREATE TABLE feed (
 CREATE TABLE unit (             -- a container start, or a rank in it
   id INTEGER PRIMARY KEY, source INTEGER NOT NULL, role TEXT NOT NULL CHECK (role IN ('container', 'rank')),
   container TEXT NOT NULL, start INTEGER NOT NULL, pid INTEGER NOT NULL, rank INTEGER, local_rank INTEGER,
-  restart INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, exit_code INTEGER, signal INTEGER,
+  world_size INTEGER, restart INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, exit_code INTEGER, signal INTEGER,
   oom_kills INTEGER NOT NULL DEFAULT 0, started REAL, ended REAL, stdout TEXT, stderr TEXT
 );
 CREATE UNIQUE INDEX unit_key ON unit (source, container, start, role, pid, ifnull(rank, -1), restart);

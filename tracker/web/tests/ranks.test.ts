@@ -8,6 +8,7 @@ function rank(change: Partial<Rank>): Rank {
     rank: 0,
     nodeRank: 0,
     localRank: 0,
+    worldSize: 4,
     role: "rank",
     attempt: 1,
     restart: 0,

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from outrider_sidecar.contract import RIDER_IN_IMAGE
+
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -36,10 +38,9 @@ def processes(pod: dict[str, Any], container: str) -> dict[int, str]:
 
 def kill(pod: dict[str, Any], container: str, word: str, sig: int = signal.SIGKILL) -> int:
     """Sends a signal to the one process of a container whose command line has `word`; answers its pid."""
-    hits = [
-        pid for pid, line in processes(pod, container).items() if word in line and "rider" not in line.split(" ")[0]
-    ]
-    assert len(hits) == 1, f"one process with {word!r} wanted in {container}: {processes(pod, container)}"
+    found = processes(pod, container)
+    hits = [pid for pid, line in found.items() if word in line and not line.startswith(RIDER_IN_IMAGE)]
+    assert len(hits) == 1, f"one process with {word!r} wanted in {container}: {found}"
     os.kill(hits[0], sig)
     return hits[0]
 

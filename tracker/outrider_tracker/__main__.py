@@ -14,8 +14,8 @@ from outrider_tracker import __version__, failpoints
 from outrider_tracker.app import Settings, Tracker
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, fetch
-from outrider_tracker.auth.principals import Person, Role
 from outrider_tracker.auth.tokens import Cluster, issuer_of
+from outrider_tracker.core.principals import Person, Role
 from outrider_tracker.ingest.watermarks import Watermarks
 from outrider_tracker.serving import Address, Certificate, bind, serve
 from outrider_tracker.store.database import open_database

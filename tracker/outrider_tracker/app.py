@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
-from outrider_tracker import __version__, maintenance, metrics
+from outrider_tracker import __version__, api, maintenance, metrics
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.gate import Gate
 from outrider_tracker.auth.signing import HmacSigner
@@ -34,7 +32,6 @@ from outrider_tracker.services import Services
 from outrider_tracker.store.errors import StoreBrokenError
 from outrider_tracker.store.store import Store
 
-API: Final = "outrider_tracker.api"
 READ_THREADS: Final = 8
 INGEST_THREADS: Final = 4
 
@@ -103,7 +100,8 @@ class Tracker:
             *metrics.routes(collector, self._reason),
         ]
         self.app.router.routes.extend(plain)
-        self._mount_api()
+        for router in api.routers(self.services):
+            self.app.include_router(router)
 
     def start(self) -> None:
         """Begins the background work; to be called in the event loop."""
@@ -133,18 +131,6 @@ class Tracker:
             yield self.app
         finally:
             await asyncio.get_running_loop().run_in_executor(None, self.close)
-
-    def _mount_api(self) -> None:
-        if importlib.util.find_spec(API) is None:
-            return
-        routers = getattr(importlib.import_module(API), "routers", None)
-        if routers is None:
-            return
-        for router in routers(self.services):
-            if isinstance(router, APIRouter):
-                self.app.include_router(router)
-            else:
-                self.app.router.routes.append(router)
 
     def _broken(self, error: StoreBrokenError) -> None:
         say("store.broken", reason=str(error))

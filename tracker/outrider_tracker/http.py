@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from outrider_sidecar import contract
-from outrider_tracker import jsontext
-from outrider_tracker.ingest.errors import RefusedError
+from outrider_tracker.core import jsontext
+from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.log import say
 from outrider_tracker.store.errors import StorageFullError, StoreError
 

@@ -1,8 +1,4 @@
-"""What every door of the tracker works with, composed once by app.py.
-
-`outrider_tracker.api`, where present, gives `routers(services) -> Sequence[BaseRoute | APIRouter]`; app.py mounts them
-behind the ingest and control doors.
-"""
+"""What every door of the read API works with, composed once by app.py."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
-from outrider_tracker.auth.principals import Person
+from outrider_tracker.core.principals import Person
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.interfaces import ReadStore
 

@@ -6,8 +6,8 @@ import pytest
 
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, fetch
-from outrider_tracker.auth.principals import Controller
 from outrider_tracker.auth.tokens import Cluster, InvalidTokenError, TokenVerifier, issuer_of
+from outrider_tracker.core.principals import Controller
 from tests.integration.chart.conftest import Release
 
 pytestmark = pytest.mark.xdist_group("chart")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from outrider_sidecar import contract
+from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.ingest.appender import Appender
-from outrider_tracker.ingest.errors import RefusedError
 from outrider_tracker.ingest.watermarks import Disk, DiskGauge, Watermarks
 from outrider_tracker.store import sealing
 from outrider_tracker.store.appending import Writing

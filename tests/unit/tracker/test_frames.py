@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider_sidecar import contract
-from outrider_tracker.ingest.errors import RefusedError
-from outrider_tracker.ingest.frames import DataFrame, LostFrame, StreamFrame, UnknownFrame, parse, unpack
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.frames import DataFrame, LostFrame, StreamFrame, UnknownFrame, parse, unpack
 from tests.unit.tracker import wire
 
 names = st.text("abcXYZ019._/-%", min_size=1, max_size=255)

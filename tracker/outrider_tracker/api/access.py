@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from outrider_sidecar import contract
 from outrider_tracker.api.errors import CROSS_SITE, ApiError, missing
-from outrider_tracker.auth.principals import Person
-from outrider_tracker.auth.rules import Action, Target, may
+from outrider_tracker.core.principals import Person
+from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.services import Services
 from outrider_tracker.store.records import Run, StoredFile, StreamInfo
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from outrider_tracker.api.access import COOKIE, Access, refuse_cross_site
 from outrider_tracker.api.errors import ERRORS, Door
 from outrider_tracker.api.models import Login, SessionAnswer, User
-from outrider_tracker.auth.principals import Person
+from outrider_tracker.core.principals import Person
 
 
 def router(access: Access) -> APIRouter:

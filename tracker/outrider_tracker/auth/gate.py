@@ -10,10 +10,10 @@ from starlette.requests import Request
 
 from outrider_sidecar import contract
 from outrider_tracker.auth.jwks import KeysUnavailableError
-from outrider_tracker.auth.principals import Person, Pod, Principal
-from outrider_tracker.auth.rules import Action, Target, may
 from outrider_tracker.auth.tokens import InvalidTokenError, TokenVerifier
-from outrider_tracker.ingest.errors import RefusedError
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.principals import Person, Pod, Principal
+from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.store.people import SqlitePeople
 
 _TOKEN_DOTS: Final = 2  # header.payload.signature; API keys have none

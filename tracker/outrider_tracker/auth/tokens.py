@@ -14,7 +14,7 @@ import jwt
 from outrider_sidecar.contract import AUDIENCE
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet
-from outrider_tracker.auth.principals import Controller, Pod
+from outrider_tracker.core.principals import Controller, Pod
 
 ALGORITHMS: Final = ("RS256", "ES256")
 MAX_TOKEN: Final = 16 << 10

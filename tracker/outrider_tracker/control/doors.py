@@ -16,9 +16,9 @@ from outrider_sidecar import contract
 from outrider_tracker import http
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.gate import Gate, demand
-from outrider_tracker.auth.rules import Action, Target
 from outrider_tracker.control import records
-from outrider_tracker.ingest.errors import RefusedError
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.notifier import FEED, Notifier, run_topic
 from outrider_tracker.store.feed import Feed, FeedExpiredError, newest, read_feed
 from outrider_tracker.store.runs import OtherEntityError, RunKey, put_run, run_url

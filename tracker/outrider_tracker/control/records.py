@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from outrider_sidecar import contract
-from outrider_tracker.ingest.errors import RefusedError
+from outrider_tracker.core.errors import RefusedError
 
 RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 DEFAULT_PROJECT: Final = "uncategorized"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from outrider_sidecar.contract import MAX_LINE
-from outrider_tracker import jsontext
+from outrider_tracker.core import jsontext
 from outrider_tracker.store.logs import Piece
 from outrider_tracker.store.records import LostRange
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from outrider_tracker import jsontext
+from outrider_tracker.core import jsontext
 from outrider_tracker.store.pointcodec import Points
 from outrider_tracker.store.points import SeriesKey
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from outrider_sidecar import contract
-from outrider_tracker.ingest import frames
-from outrider_tracker.ingest.errors import RefusedError
-from outrider_tracker.ingest.frames import DataFrame
-from outrider_tracker.ingest.plan import Plan, names, plan
+from outrider_tracker.core import frames
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.frames import DataFrame
+from outrider_tracker.core.plan import Plan, names, plan
 from outrider_tracker.ingest.watermarks import FILES, RETRY_AFTER, DiskGauge
 from outrider_tracker.store import appending
 from outrider_tracker.store.appending import Applied, Sent, Stored, Writing

@@ -15,14 +15,14 @@ from starlette.requests import Request
 from outrider_sidecar import contract
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.gate import Gate, demand
-from outrider_tracker.auth.principals import Pod, Principal
-from outrider_tracker.auth.rules import Action, Target
 from outrider_tracker.auth.signing import HmacSigner
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.principals import Pod, Principal
+from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.ingest.appender import Appender
 from outrider_tracker.ingest.budget import ByteBudget
 from outrider_tracker.ingest.directives import DirectiveBoard
-from outrider_tracker.ingest.errors import RefusedError
 from outrider_tracker.ingest.watermarks import DiskGauge
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.sources import SourceRow, get_source

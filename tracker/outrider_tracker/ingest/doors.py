@@ -13,13 +13,13 @@ from starlette.routing import Route
 from outrider_sidecar import contract
 from outrider_tracker import failpoints, http
 from outrider_tracker.auth.gate import demand
-from outrider_tracker.auth.principals import Pod, Principal
-from outrider_tracker.auth.rules import Action, Target
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.principals import Pod, Principal
+from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.ingest import directives
 from outrider_tracker.ingest.appender import ATTEMPTS
 from outrider_tracker.ingest.clock import ClockBounds, Contact, narrow
 from outrider_tracker.ingest.context import Ingest, check_owner
-from outrider_tracker.ingest.errors import RefusedError
 from outrider_tracker.notifier import FEED, run_topic, stream_topic
 from outrider_tracker.store.appending import Applied, Sent, StaleError, Writing
 from outrider_tracker.store.sources import Declaration, Declared, OtherOwnerError, Owner, SourceRow, declare

@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from outrider_sidecar import contract
 from outrider_tracker import failpoints, http
+from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.ingest.context import Ingest, check_owner
-from outrider_tracker.ingest.errors import RefusedError
 from outrider_tracker.ingest.watermarks import FILES, RETRY_AFTER
 from outrider_tracker.store import files
 from outrider_tracker.store.errors import StorageFullError

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from outrider_sidecar import contract
-from outrider_tracker.ingest.errors import RefusedError
-from outrider_tracker.ingest.frames import DataFrame, Frame, LostFrame
-from outrider_tracker.ingest.plan import Check, Head, Hole, Plan, Put, StreamPlan
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.frames import DataFrame, Frame, LostFrame
+from outrider_tracker.core.plan import Check, Head, Hole, Plan, Put, StreamPlan
 from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.logs import Data, Snapshot, pieces
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from outrider_tracker.auth.principals import Person, Role
+from outrider_tracker.core.principals import Person, Role
 from outrider_tracker.store.database import Readers
 
 # Given keys must be as long as ours, since a plain hash protects only what cannot be guessed.

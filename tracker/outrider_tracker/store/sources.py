@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from outrider_tracker import jsontext
+from outrider_tracker.core import jsontext
 
 
 @dataclass(frozen=True, slots=True)

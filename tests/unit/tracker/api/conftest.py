@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from outrider_tracker.api import routers
-from outrider_tracker.auth.principals import Person, Role
+from outrider_tracker.core.principals import Person, Role
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.services import Services
 from outrider_tracker.store.records import (

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, KeysUnavailableError
-from outrider_tracker.auth.principals import Controller, Person, Pod, Principal, Role
-from outrider_tracker.auth.rules import Action, Target, may
 from outrider_tracker.auth.signing import HmacSigner
+from outrider_tracker.core.principals import Controller, Person, Pod, Principal, Role
+from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.store.people import new_key, put_person
 from outrider_tracker.store.store import Store
 from tests.integration.tracker.tokens import Cluster

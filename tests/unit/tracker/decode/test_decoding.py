@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider_tracker import jsontext
+from outrider_tracker.core import jsontext
+from outrider_tracker.core.frames import DataFrame, LostFrame, StreamFrame
 from outrider_tracker.decode import events, metrics
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.decode.lines import cut, parse
 from outrider_tracker.decode.metrics import Gathered, rank_of_name
-from outrider_tracker.ingest.frames import DataFrame, LostFrame, StreamFrame
 from outrider_tracker.store.logs import Data
 from outrider_tracker.store.points import SeriesKey
 from outrider_tracker.store.records import LostRange

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outrider_tracker.ingest.frames import DataFrame, LostFrame, StreamFrame
-from outrider_tracker.ingest.plan import names, plan
+from outrider_tracker.core.frames import DataFrame, LostFrame, StreamFrame
+from outrider_tracker.core.plan import names, plan
 from outrider_tracker.store import appending, pointcodec
 from outrider_tracker.store.appending import Sent, Writing
 from outrider_tracker.store.blobs import BlobFolder

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider_tracker.ingest.frames import LostFrame
+from outrider_tracker.core.frames import LostFrame
 from outrider_tracker.store import pointcodec
 from outrider_tracker.store.logs import Data
 from outrider_tracker.store.points import SeriesKey

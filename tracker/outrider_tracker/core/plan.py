@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outrider_sidecar import contract
-from outrider_tracker.ingest.errors import RefusedError
-from outrider_tracker.ingest.frames import DataFrame, Frame, LostFrame, StreamFrame, UnknownFrame
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.frames import DataFrame, Frame, LostFrame, StreamFrame, UnknownFrame
 
 KINDS = frozenset(contract.KINDS_BY_WORTH)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from outrider_tracker.auth.principals import Controller, Person, Pod, Principal, Role
+from outrider_tracker.core.principals import Controller, Person, Pod, Principal, Role
 
 
 class Action(StrEnum):

@@ -1,4 +1,4 @@
-"""What the ingest door refuses: one exception that knows its answer."""
+"""What a door refuses: one exception that knows its answer."""
 
 from __future__ import annotations
 

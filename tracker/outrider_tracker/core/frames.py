@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from outrider_sidecar import contract
-from outrider_tracker import jsontext
-from outrider_tracker.ingest.errors import RefusedError
+from outrider_tracker.core import jsontext
+from outrider_tracker.core.errors import RefusedError
 
 CODINGS: Final = ("zlib", "none")
 # Paths are percent-encoded by the sidecar, so a stream's name never holds anything else.

@@ -17,7 +17,7 @@ _COLUMNS: Final = (
     ("Attempt", "integer", ".status.attempt", 0),
     ("Workload", "string", ".status.workload", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
-    ("Project", "string", ".spec.project", 1),
+    ("Project", "string", ".status.project", 1),
     ("Group", "string", ".spec.group", 1),
     ("Failed", "string", ".status.failure.summary", 1),
     ("URL", "string", ".status.url", 1),

@@ -156,7 +156,8 @@ class RunSpec(Model):
     """How long a sidecar may wait at its end for a tracker that is away, while data is unsent. It delays the end of
     the pod, of the workload and of its retries by as long, and holds the pod's GPUs."""
     ttl_after_finished: Annotated[str, Between("0s", "87600h")] | None = None
-    """How long the Run stays in Kubernetes after its end; absent: for ever. The tracker's record stays in any case."""
+    """How long the Run stays in Kubernetes after its end; absent: as long as the administrator has set, 168h if nothing
+    was set, 24h for a Run that was made for a found workload. The tracker's record stays in any case."""
 
 
 # ------------------------------------------------------------------------------------------------ status
@@ -277,6 +278,8 @@ class RunStatus(Model):
     """Id of the Run at the tracker."""
     url: Annotated[str, Field(max_length=2048)] | None = None
     """Where the Run is shown."""
+    project: Word | None = None
+    """Project that the Run is shown in: the spec's, else the namespace's, else uncategorized."""
     workload: Annotated[str, Field(max_length=320)] | None = None
     """Kind and name of the workload, such as Job/resnet."""
     attempt: Annotated[int, Field(ge=1)] | None = None

@@ -8,7 +8,6 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from outrider_operator.api.run import DEFAULT_PROJECT
 from outrider_operator.api.states import TERMINAL
 from outrider_operator.controller.context import Context, Look
 from outrider_operator.controller.store import run_key
@@ -173,6 +172,9 @@ async def _observe(context: Context, run: RunView, workload: JobView | PodView |
         if kind not in {"Job", "Pod"}:
             sentence = f"spec.workloadRef names a {kind} {name}: this controller can track batch/v1 Jobs and Pods only."
             problems = (*problems, ("UnknownKind", sentence))
+    project, unusable = adoption.namespace_project(space.project if space is not None else None)
+    if not run.spec.get("project"):
+        problems = (*problems, *unusable)
     kind, name = _named(run)
     return Observation(
         run=run,
@@ -191,7 +193,7 @@ async def _observe(context: Context, run: RunView, workload: JobView | PodView |
         untracked=look.untracked,
         skipped_template=context.skipped.get(run.uid, ""),
         problems=problems,
-        project=(space.project if space is not None else None) or DEFAULT_PROJECT,
+        project=project,
         url=context.urls.get(run_id, ""),
         written_at=context.written.get(run.uid, 0.0),
     )

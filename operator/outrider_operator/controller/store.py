@@ -169,6 +169,9 @@ class Store:
             for job in self.jobs.values():
                 if job.namespace == new.name:
                     self._enqueue(work_key(job.uid))
+        if new.project != (old.project if old is not None else None):
+            for run in self.runs_in(new.name).values():
+                self._enqueue(run_key(run))
 
     def replace_all(
         self,

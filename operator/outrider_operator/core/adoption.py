@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from outrider_operator.api.run import RunSpec
+from outrider_operator.api.run import DEFAULT_PROJECT, RunSpec
 from outrider_operator.core.naming import auto_run_name
 from outrider_operator.core.observed import JobView, PodView, RunView
 from outrider_sidecar import contract
@@ -55,6 +55,14 @@ def asks(annotations: Mapping[str, str], labels: Mapping[str, str], namespace_as
     if "false" in said:
         return False
     return "true" in said or namespace_asks
+
+
+def namespace_project(text: str | None) -> tuple[str, list[tuple[str, str]]]:
+    """The project of a namespace's Runs that name none, and a sentence where its annotation cannot be followed."""
+    if not text:
+        return DEFAULT_PROJECT, []
+    why = _problem("project", text)
+    return (DEFAULT_PROJECT, [_said(contract.PROJECT, text, why, "namespace")]) if why else (text, [])
 
 
 def spec_from(annotations: Mapping[str, str], project: str | None) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -104,9 +112,9 @@ def _problem(field: str, value: object) -> str:
     return ""
 
 
-def _said(key: str, text: str, why: str) -> tuple[str, str]:
+def _said(key: str, text: str, why: str, of: str = "pod template") -> tuple[str, str]:
     shown = text if len(text) <= 60 else text[:57] + "…"
-    return "InvalidAnnotation", f"Annotation {key}={shown!r} of the pod template was left out: {why}."
+    return "InvalidAnnotation", f"Annotation {key}={shown!r} of the {of} was left out: {why}."
 
 
 def _ref(workload: JobView | PodView) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Observation:
     skipped_template: str = ""
     problems: tuple[tuple[str, str], ...] = ()
     project: str = DEFAULT_PROJECT
+    """Of a Run that names none itself."""
     url: str = ""
     written_at: float = 0.0
     """When this process last wrote the Run's status."""

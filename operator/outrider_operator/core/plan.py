@@ -263,6 +263,7 @@ def _status(
         "reason": standing.reason or None,
         "runId": naming.run_id(run.name, run.uid, auto=run.auto),
         "url": seen.url or before.get("url"),
+        "project": run.spec.get("project") or seen.project,
         "workload": f"{seen.workload_kind}/{seen.workload_name}"
         if seen.bound or seen.workload
         else before.get("workload"),

@@ -20,7 +20,7 @@ def run_record(seen: Observation, status: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "namespace": run.namespace,
         "name": run.name,
-        "project": spec.get("project") or seen.project,
+        "project": status["project"],
         "displayName": spec.get("displayName") or run.name,
         "group": spec.get("group"),
         "jobType": spec.get("jobType"),

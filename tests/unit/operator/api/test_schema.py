@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field
 
 from outrider_operator.api.base import Between, Model, clip, parse_duration
+from outrider_operator.api.crd import run_crd
 from outrider_operator.api.reference import run_reference
 from outrider_operator.api.run import Run, RunStatus
 from outrider_operator.api.schema import SchemaError, structural
@@ -212,3 +213,12 @@ def test_clipping_counts_bytes_and_never_cuts_a_character() -> None:
     assert len(found.encode()) <= 256
     assert found.endswith("\U0001f40e…")
     assert clip("a\ud800b", 10) == "a?b"
+
+
+def test_every_column_of_kubectl_reads_a_field_that_there_is() -> None:
+    """The project is the one that the controller resolved, not only what the spec says."""
+    (version,) = run_crd()["spec"]["versions"]
+    paths = {column["name"]: column["jsonPath"] for column in version["additionalPrinterColumns"]}
+    fields = {where for where, _ in walk(version["schema"]["openAPIV3Schema"])} | {".metadata.creationTimestamp"}
+    assert set(paths.values()) <= fields
+    assert paths["Project"] == ".status.project"

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from outrider_operator.controller.store import NamespaceView
 from outrider_operator.core.retention import Retention
 from outrider_operator.kube.api import EVENTS, JOBS, RUNS, Object
 from tests.fakeapi.memory import Crash
@@ -246,3 +247,27 @@ async def test_a_status_that_somebody_else_wrote_meanwhile_is_not_overwritten_bl
     await world.settle()
     assert world.runs()[name]["status"]["failure"]["reason"] == "Error"
     assert world.runs()[name]["metadata"]["labels"]["a"] == "b"
+
+
+async def test_a_run_shows_its_namespaces_project_and_follows_its_change() -> None:
+    """What a Run names itself wins; a project that cannot be one is said."""
+    world = World()
+    ref = {"apiVersion": "batch/v1", "kind": "Job", "name": "a"}
+    for name, spec in (("bare", {}), ("own", {"project": "mine"})):
+        world.api.put(RUNS, {"metadata": {"name": name, "namespace": "team"}, "spec": {"workloadRef": ref, **spec}})
+    await world.settle()
+
+    def shown() -> dict[str, str]:
+        return {name: run["status"]["project"] for name, run in world.runs().items()}
+
+    assert shown() == {"bare": "uncategorized", "own": "mine"}
+    before = NamespaceView(uid="u", name="team", asks=False, project=None)
+    for text, wanted in (("vision", "vision"), ("speech", "speech"), ("a/b", "uncategorized")):
+        after = NamespaceView(uid="u", name="team", asks=False, project=text)
+        world.store.namespace_changed(before, after)
+        before = after
+        await world.settle()
+        assert shown() == {"bare": wanted, "own": "mine"}
+    said = {c["type"]: c for c in world.runs()["bare"]["status"]["conditions"]}["Accepted"]
+    assert (said["status"], said["reason"]) == ("False", "InvalidAnnotation")
+    assert "Annotation outrider.dev/project='a/b' of the namespace was left out" in said["message"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from outrider_operator.core.adoption import asks, decide, spec_from
+from outrider_operator.core.adoption import asks, decide, namespace_project, spec_from
 from outrider_operator.core.observed import JobView, PodView
 from tests.unit.operator.core.build import JOB_UID, T0, condition, done_pod, job, pod, run
 
@@ -142,3 +142,14 @@ def test_a_bad_value_is_left_out_and_named(key: str, value: str) -> None:
     assert reason == "InvalidAnnotation"
     assert key in sentence
     assert value[:50] in sentence
+
+
+@pytest.mark.parametrize("text", ["a/b", "-a", "x" * 129])
+def test_a_namespaces_bad_project_is_left_out_and_named(text: str) -> None:
+    """A status with it would be refused by the API server; the default takes its place."""
+    project, ((reason, sentence),) = namespace_project(text)
+    assert (project, reason) == ("uncategorized", "InvalidAnnotation")
+    assert sentence.startswith("Annotation outrider.dev/project=")
+    assert "of the namespace was left out" in sentence
+    assert namespace_project("vision") == ("vision", [])
+    assert namespace_project("") == namespace_project(None) == ("uncategorized", [])

@@ -340,12 +340,19 @@ def test_no_order_of_observations_leads_out_of_a_terminal_state(stages: list[Any
 def test_the_trackers_record_is_whole() -> None:
     """Every field of docs/protocol.md section 6, with times of RFC 3339."""
     spec = {**run().spec, "project": "resnet", "tags": ["a"], "config": {"lr": 0.1}}
-    record = decide(seen(pod(0, trainers=(running(),)), pod(1), run=run(spec=spec))).record
+    plan = decide(seen(pod(0, trainers=(running(),)), pod(1), run=run(spec=spec), project="vision"))
+    record = plan.record
     assert set(record) == {
         "namespace", "name", "project", "displayName", "group", "jobType", "tags", "notes", "config", "state", "reason",
         "createdAt", "startedAt", "endedAt", "attempt", "attempts", "ranks", "failure", "conditions", "workload",
     }  # fmt: skip
-    assert record["project"] == "resnet"
+    assert record["project"] == plan.status["project"] == "resnet"
     assert record["startedAt"] == "2023-11-14T22:13:20Z"
     assert set(record["ranks"]) == {"expected", "running", "succeeded", "failed", "lost"}
     assert record["workload"]["uid"] == job().uid
+
+
+def test_a_run_that_names_no_project_is_in_its_namespaces() -> None:
+    """status.project is what `kubectl get` shows and what the tracker is told."""
+    plan = decide(seen(pod(0), project="vision"))
+    assert plan.status["project"] == plan.record["project"] == "vision"

@@ -48,7 +48,7 @@ https://{{ include "outrider.fullname" . }}-tracker.{{ .Release.Namespace }}.svc
   "capture" $injection.capture
 -}}
 {{- if not .Values.tracker.enabled -}}
-{{- $_ := set $config "ca" .Values.tracker.external.ca -}}
+{{- $_ := set $config "ca" (ternary .Values.tracker.external.ca "" (ne (trim .Values.tracker.external.ca) "")) -}}
 {{- end -}}
 {{- toJson $config -}}
 {{- end -}}

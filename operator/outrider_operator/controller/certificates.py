@@ -73,13 +73,22 @@ class Certificates:
 
     @property
     def bundle(self) -> str:
-        """The CAs to trust, as PEM text; empty before the Secret was read, or where there is none."""
-        return self._api.bundle or self._settings.tracker_ca
+        """The CAs that the tracker's certificate may be signed by, as PEM text.
+
+        What the administrator set is never replaced by our own CA. Empty: the image's own bundle, or our own CA before
+        the Secret was read.
+        """
+        injection = self._settings.injection
+        if self._settings.tracker_ca:
+            return self._settings.tracker_ca
+        if injection is not None and injection.ca is not None:
+            return injection.ca
+        return self._api.bundle
 
     def injection(self) -> InjectionConfig | None:
         """What is injected into templates now."""
         config = self._settings.injection
-        if config is None or config.ca or not self._api.bundle:
+        if config is None or config.ca is not None or not self._api.bundle:
             return config
         return config.with_ca(self._api.bundle)
 

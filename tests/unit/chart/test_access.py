@@ -64,6 +64,17 @@ def test_the_controller_patches_its_own_webhook_configuration_only() -> None:
     assert named(ALL, "MutatingWebhookConfiguration", "outrider")
 
 
+def test_the_controller_marks_pods_and_can_name_a_run_as_their_jobs_owner() -> None:
+    """An owner that blocks its own deletion needs its finalizers, where the API server enforces that; nothing else."""
+    verbs = {
+        tuple(rule["resources"]): rule["verbs"] for role, rule in rules("ClusterRole") if role.endswith("-controller")
+    }
+    assert verbs["pods",] == ["get", "list", "watch", "patch"]
+    assert verbs["runs/finalizers",] == ["update"]
+    assert verbs["runs/status",] == ["patch"]
+    assert verbs["runs",] == ["get", "list", "watch", "create", "patch", "delete"]
+
+
 def test_people_get_runs_through_the_roles_that_every_cluster_has() -> None:
     """Who may edit a namespace writes Runs there, who may view it reads them; nobody writes status."""
     edit, view = named(ALL, "ClusterRole", "outrider-edit"), named(ALL, "ClusterRole", "outrider-view")

@@ -163,3 +163,12 @@ def test_the_charts_defaults_of_injection_are_the_operators() -> None:
     text = next(variable["value"] for variable in container["env"] if variable["name"] == injection_config.ENV_CONFIG)
     found = injection_config.from_env({injection_config.ENV_CONFIG: text})
     assert found == injection_config.InjectionConfig(tracker_url=found.tracker_url, image=found.image)
+
+
+def test_a_tracker_elsewhere_without_a_ca_is_believed_by_the_images_own_bundle() -> None:
+    """Empty is not absent: absent would mean the CA of this install, which signs nothing elsewhere."""
+    for blank in ("", " \n"):
+        values = {"tracker": {"enabled": False, "external": {"url": "https://tracker.example.com", "ca": blank}}}
+        (container,) = containers(templates(render(values))["webhook"])
+        text = next(item["value"] for item in container["env"] if item["name"] == injection_config.ENV_CONFIG)
+        assert injection_config.from_env({injection_config.ENV_CONFIG: text}).ca == ""

@@ -6,7 +6,7 @@ import pytest
 
 from outrider_operator.controller.store import NamespaceView
 from outrider_operator.core.retention import Retention
-from outrider_operator.kube.api import EVENTS, JOBS, RUNS, Object
+from outrider_operator.kube.api import EVENTS, JOBS, PODS, RUNS, Object
 from tests.fakeapi.memory import Crash
 from tests.unit.operator.controller.world import World, condition, ended, running
 
@@ -271,3 +271,16 @@ async def test_a_run_shows_its_namespaces_project_and_follows_its_change() -> No
     said = {c["type"]: c for c in world.runs()["bare"]["status"]["conditions"]}["Accepted"]
     assert (said["status"], said["reason"]) == ("False", "InvalidAnnotation")
     assert "Annotation outrider.dev/project='a/b' of the namespace was left out" in said["message"]
+
+
+async def test_a_pod_that_nothing_owns_is_marked_with_its_run() -> None:
+    """The mark is what tells the next process that there was a Run, once somebody has deleted it."""
+    world = World()
+    asks = {"outrider.dev/inject": "true"}
+    world.api.put(
+        PODS, {"metadata": {"name": "bare", "namespace": "team", "annotations": asks}, "spec": {}, "status": {}}
+    )
+    await world.settle()
+    (name,) = world.runs()
+    (pod,) = world.api.all(PODS)
+    assert pod["metadata"]["annotations"] == {**asks, "outrider.dev/run": name}

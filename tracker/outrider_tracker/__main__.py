@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from outrider_tracker import __version__, failpoints
 from outrider_tracker.app import Settings, Tracker
@@ -50,6 +51,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         cluster=_cluster(chosen),
         entities=EntityMap.load(chosen.entity_map) if chosen.entity_map else EntityMap(),
         marks=_watermarks(chosen.watermarks),
+        public_url=chosen.public_url,
         seal_interval=chosen.seal_interval,
         seal_bytes=chosen.seal_bytes,
     )
@@ -98,6 +100,21 @@ def _cluster(chosen: argparse.Namespace) -> Cluster | None:
     return Cluster(issuer, keys, chosen.controller_subject)
 
 
+def _public_url(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no site's address: https://HOST or https://HOST:PORT is expected"
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _watermarks(text: str) -> Watermarks:
     try:
         files, logs, everything = (float(part) / 100 for part in text.split(","))
@@ -142,6 +159,13 @@ def _parser() -> argparse.ArgumentParser:
         default=Address("127.0.0.1", 8080),
         metavar="HOST:PORT",
         help="plain HTTP, for the UI behind an ingress (default 127.0.0.1:8080)",
+    )
+    run.add_argument(
+        "--public-url",
+        type=_public_url,
+        default="",
+        metavar="URL",
+        help="address at which people open the tracker; with https:// their sessions never travel over plain HTTP",
     )
     run.add_argument("--tls-listen", type=Address.parse, metavar="HOST:PORT", help="TLS, for pods")
     run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM; reloaded when it changes")

@@ -44,6 +44,7 @@ class Settings:
     cluster: Cluster | None = None
     entities: EntityMap = field(default_factory=EntityMap)
     marks: Watermarks = field(default_factory=Watermarks)
+    public_url: str = ""
     seal_interval: float = maintenance.INTERVAL
     seal_bytes: int = maintenance.SEAL_BYTES
 
@@ -84,6 +85,7 @@ class Tracker:
             notifier=self.notifier,
             reads=self.reads,
             version=__version__,
+            public_url=settings.public_url,
         )
         self.app = FastAPI(
             title="Outrider tracker",
@@ -100,8 +102,7 @@ class Tracker:
             *metrics.routes(collector, self._reason),
         ]
         self.app.router.routes.extend(plain)
-        for router in api.routers(self.services):
-            self.app.include_router(router)
+        api.mount(self.app, self.services)
 
     def start(self) -> None:
         """Begins the background work; to be called in the event loop."""

@@ -38,7 +38,10 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Handed to every router. `reads` is the thread pool for blocking reads."""
+    """Handed to every router. `reads` is the thread pool for blocking reads.
+
+    `public_url`: the address at which people open the tracker, "" where nobody said.
+    """
 
     reader: ReadStore
     people: People
@@ -46,6 +49,7 @@ class Services:
     notifier: Notifier
     reads: Executor
     version: str
+    public_url: str = ""
 
     async def read(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a blocking read (or key check) in the pool: `await services.read(services.reader.get_run, run_id)`."""

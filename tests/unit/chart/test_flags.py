@@ -87,6 +87,7 @@ def test_the_tracker_reads_its_flags(values: dict[str, Any]) -> None:
     assert (found.listen.port, found.tls_listen.port) == (8080, 8443)
     assert found.controller_subject == f"system:serviceaccount:{NAMESPACE}:outrider-controller"
     assert found.issuer == ("https://issuer.example.com" if values else None)
+    assert found.public_url == ("https://runs.example.com" if values else "")
 
 
 def test_the_secrets_keys_are_those_that_the_controller_writes() -> None:

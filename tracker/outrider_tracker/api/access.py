@@ -59,7 +59,8 @@ class Access:
     def open_session(self, person: Person, request: Request, response: Response) -> None:
         """Sets the cookie. It carries a name and a date, signed; never the key."""
         token = self.services.signer.sign(PURPOSE, person.name, int(self.clock()) + SESSION_SECONDS)
-        secure = request.url.scheme == "https"
+        # Behind a proxy that ends TLS we see plain HTTP. Forwarded headers are anybody's to forge: the flag counts.
+        secure = request.url.scheme == "https" or self.services.public_url.startswith("https://")
         response.set_cookie(
             COOKIE, token, max_age=SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
         )

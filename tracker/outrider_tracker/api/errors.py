@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
@@ -21,6 +22,7 @@ from outrider_tracker.store.errors import StoreError
 NOT_FOUND: Final = "not_found"
 INVALID: Final = "invalid"
 CROSS_SITE: Final = "cross_site"
+METHOD: Final = "method_not_allowed"
 RANGE: Final = "range"
 
 
@@ -48,6 +50,29 @@ def missing(what: str) -> ApiError:
 def invalid(message: str) -> ApiError:
     """400: the question makes no sense."""
     return ApiError(400, INVALID, message)
+
+
+def unknown_address(path: str) -> ApiError:
+    """404 for an address behind which there is no door at all."""
+    return ApiError(404, NOT_FOUND, f"There is nothing at {path[:200]!r}. Check the address and the tracker's release.")
+
+
+def answer_unrouted(app: FastAPI) -> None:
+    """What no door takes (404, 405) is answered in our form, too: programs read one form of errors only."""
+
+    async def unrouted(request: Request, error: Exception) -> Response:
+        path = request.url.path
+        if not isinstance(error, HTTPException) or error.status_code == 404:
+            return unknown_address(path).response()
+        extra = dict(error.headers or {})
+        if error.status_code == 405:
+            message = (
+                f"{request.method} does not work at {path[:200]!r}: it takes {extra.get('Allow', 'other methods')}."
+            )
+            return ApiError(405, METHOD, message, extra).response()
+        return ApiError(error.status_code, INVALID, f"{error.detail}.", extra).response()
+
+    app.add_exception_handler(HTTPException, unrouted)
 
 
 class Door(APIRoute):

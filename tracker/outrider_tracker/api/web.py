@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from outrider_tracker.api import headers
-from outrider_tracker.api.errors import Door, missing
+from outrider_tracker.api.errors import Door, missing, unknown_address
 
 STATIC: Final = Path(__file__).parent.parent / "static"
 # Names as the build makes them: no separators, so no way out of the folder.
@@ -46,6 +46,11 @@ def router(static: Path = STATIC) -> APIRouter:
     @made.get("/login")
     def login() -> Response:
         return page()
+
+    @made.api_route("/api/v1/runs/{run}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+    def no_page(run: str) -> Response:
+        # It has a page's shape, but a program that asks the API for what is not there must not get a page.
+        raise unknown_address(f"/api/v1/runs/{run}")
 
     @made.get("/{entity}/{project}/runs/{run}")
     def run_page(entity: str, project: str, run: str) -> Response:  # noqa: ARG001  the page reads its own address

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from outrider_tracker.api import routers
+from outrider_tracker.api import mount
 from outrider_tracker.core.principals import Person, Role
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.services import Services
@@ -186,8 +186,7 @@ def services(reader: MemoryReader, pool: ThreadPoolExecutor) -> Services:
 async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
     app = FastAPI()
-    for router in routers(services):
-        app.include_router(router)
+    mount(app, services)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tracker.test") as made:
         yield made

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from outrider_sidecar import contract
-from outrider_tracker.api import headers, web
+from outrider_tracker.api import headers, mount, web
 from outrider_tracker.notifier import stream_topic
 from outrider_tracker.services import Services
 from outrider_tracker.store.errors import StoreError
@@ -103,6 +103,40 @@ class TestWhoAsks:
         url = "https://tracker.test/api/v1/session"
         response = await client.post(url, json={"key": "key-of-ada"})
         assert "secure" in response.headers["set-cookie"].lower()
+
+    @pytest.mark.parametrize(
+        ("public", "secure"), [("", False), ("http://runs.test", False), ("https://runs.test", True)]
+    )
+    async def test_behind_a_proxy_the_public_address_decides_and_no_header_does(
+        self, services: Services, public: str, secure: bool
+    ) -> None:
+        app = FastAPI()
+        mount(app, dataclasses.replace(services, public_url=public))
+        forged = {"X-Forwarded-Proto": "https", "Forwarded": "proto=https", "X-Forwarded-Ssl": "on"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tracker.test") as client:
+            response = await client.post("/api/v1/session", json={"key": "key-of-ada"}, headers={**SAME, **forged})
+        assert response.status_code == 200
+        assert ("secure" in response.headers["set-cookie"].lower()) is secure
+
+
+class TestWhatIsNotThere:
+    @pytest.mark.parametrize(
+        "path",
+        ["/api", "/api/v1/nothing", "/api/v1/runs/only-an-id", "/api/v2/runs", "/api/v1/streams/1/no", "/ingest/v2/x"],
+    )
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_an_unknown_address_is_answered_in_the_form_of_all_errors(
+        self, client: httpx.AsyncClient, path: str, method: str
+    ) -> None:
+        response = await client.request(method, path, headers=ADA)
+        assert (response.status_code, code(response)) == (404, "not_found")
+        assert path in response.json()["error"]["message"]
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+    async def test_a_wrong_method_says_which_are_right(self, client: httpx.AsyncClient) -> None:
+        response = await client.delete("/api/v1/runs", headers=ADA)
+        assert (response.status_code, code(response)) == (405, "method_not_allowed")
+        assert response.headers["allow"] == "GET"
 
 
 class TestCrossSiteCalls:

@@ -11,7 +11,7 @@ from tools.demo import ready, release
 
 pytestmark = pytest.mark.timeout(300)
 
-WAITS = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.2; done; echo ended"
+WAITS = "echo begun; while [ ! -e /go ]; do sleep 0.2; done; echo ended"
 
 
 def start(product: Product, ns: str, name: str, script: str) -> Obj:
@@ -22,7 +22,7 @@ def start(product: Product, ns: str, name: str, script: str) -> Obj:
 def let_go(product: Product, ns: str, job: str) -> None:
     """Ends what waits in WAITS."""
     for pod in product.pods_of(ns, job):
-        product.cluster.kubectl("exec", "-n", ns, pod["metadata"]["name"], "-c", "train", "--", "touch", "/tmp/go")
+        product.cluster.kubectl("exec", "-n", ns, pod["metadata"]["name"], "-c", "train", "--", "touch", "/go")
 
 
 def runs(product: Product, ns: str) -> list[str]:

@@ -161,6 +161,13 @@ def collecting(
             "tracker; nothing is lost while their volumes have room."
         )
         return Said(COLLECTING, "False", "NoContact", message)
+    missing = collection.lost_bytes if collection is not None else 0
+    if missing and not live:
+        message = (
+            f"{missing} bytes of what the pods wrote never reached the tracker: it was away when they ended, or their "
+            "volumes were full. The Run's page marks the gaps. outrider.dev/linger lets pods wait for a tracker."
+        )
+        return Said(COLLECTING, "False", "DataLost", message)
     if warnings:
         code, text = warnings[-1]
         more = f" ({len(warnings)} warnings in all)" if len(warnings) > 1 else ""

@@ -195,6 +195,11 @@ CONDITIONS: dict[str, tuple[Observation, str, tuple[str, str]]] = {
         "Collecting",
         ("False", "NoContact"),
     ),
+    "bytes that will not come": (
+        seen(done_pod(0), collection=Collection(lost_bytes=9, sources=1, from_tracker=True)),
+        "Collecting",
+        ("False", "DataLost"),
+    ),
     "a tracker that is away": (
         seen(pod(0), tracker_away="connection refused"),
         "Collecting",

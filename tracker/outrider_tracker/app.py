@@ -73,7 +73,7 @@ class Tracker:
             appender=Appender(self.store, gauge),
             decoder=self.decoder,
             notifier=self.notifier,
-            directives=DirectiveBoard(),
+            directives=DirectiveBoard(self.notifier.publish),
             gauge=gauge,
             signer=signer,
             pool=self.work,

@@ -283,6 +283,36 @@ def test_the_control_door_joins_what_sidecars_sent(tracker: TrackerProcess, side
     assert tracker.client.get(f"{control}/runs/{run}/collection").json()["lostBytes"] == 200
 
 
+def test_the_longest_names_of_kubernetes_are_kept_whole(tracker: TrackerProcess, sidecar: Sidecar) -> None:
+    """Pods and nodes may have 253 characters; a longer name is refused, since a cut one would be another pod's."""
+    pod, node = "p" * 253, "n" * 253
+    body = {"protocol": 1, "agent": "a", "instance": "one", "pod": {"namespace": "ml", "name": pod, "node": node}}
+    address = f"/ingest/v1/sources/{sidecar.source}"
+    run = f"run-{uuid4()}"
+    tracker.client.put(f"/api/v1/control/runs/{run}", json=run_record())
+    joined = tracker.client.put(f"/api/v1/control/sources/{sidecar.source}", json=join_record(run))
+    assert joined.status_code == 200
+    assert tracker.client.put(address, json=body).status_code == 200  # the pod's own word is the newer one
+    event = b'{"ts":1,"type":"container.start","container":"train","start":0,"pid":1,"argv":["python"]}\n'
+    place = {"path": "events.jsonl", "container": "train", "start": 0}
+    sidecar.append(
+        wire.body(wire.stream("train/0/events", "events", **place), wire.data("train/0/events", 0, 0, event))
+    )
+    ranks: list[dict[str, Any]] = []
+
+    def shown() -> bool:
+        ranks[:] = tracker.client.get(f"/api/v1/control/runs/{run}/ranks").json()["items"]
+        return bool(ranks)
+
+    until(shown, "the launcher is shown")
+    assert {(rank["pod"], rank["node"]) for rank in ranks} == {(pod, node)}
+    for key in ("name", "node"):
+        longer = {**body, "pod": {"namespace": "ml", "name": pod, "node": node, key: "x" * 254}}
+        answer = tracker.client.put(address, json=longer)
+        assert (answer.status_code, error(answer)["code"]) == (400, "frame")
+        assert f"{key} of the declaration has 254 characters" in str(error(answer)["message"])
+
+
 def test_a_feed_that_is_gone_answers_410(tracker: TrackerProcess) -> None:
     """A place that this store never reached is not waited for."""
     answer = tracker.client.get("/api/v1/control/feed", params={"after": 10_000, "wait": 5})

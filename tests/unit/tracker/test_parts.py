@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outrider_tracker.ingest import directives
 from outrider_tracker.ingest.budget import ByteBudget
 from outrider_tracker.ingest.clock import ClockBounds, Contact, narrow
 from outrider_tracker.ingest.directives import DirectiveBoard, pace
@@ -85,7 +86,7 @@ def test_the_budget_is_kept() -> None:
 
 def test_directives_are_numbered_and_bounded() -> None:
     """Each is heard once by who asks for what is new."""
-    board = DirectiveBoard()
+    board = DirectiveBoard(lambda _: None)
     first = board.post("a", {"type": "flush"})
     second = board.post("a", {"type": "pace", "interval": 2})
     assert board.after("a", 0) == (second, [{"type": "flush"}, {"type": "pace", "interval": 2}])
@@ -95,6 +96,21 @@ def test_directives_are_numbered_and_bounded() -> None:
     for _ in range(100):
         board.post("a", {"type": "flush"})
     assert len(board.after("a", 0)[1]) == 32
+
+
+def test_answers_carry_a_directive_once() -> None:
+    """Whatever others asked for by number; and each source has its own."""
+    moved: list[Hashable] = []
+    board = DirectiveBoard(moved.extend)
+    assert board.take("a") == []
+    first = board.post("a", {"type": "flush"})
+    assert moved == [directives.topic("a")]
+    assert board.after("a", 0) == (first, [{"type": "flush"}]), "reading by number takes nothing"
+    assert [board.take("b"), board.take("a"), board.take("a")] == [[], [{"type": "flush"}], []]
+    board.post("a", {"type": "pace", "interval": 2})
+    board.post("a", {"type": "flush"})
+    assert board.take("a") == [{"type": "pace", "interval": 2}, {"type": "flush"}]
+    assert len(board.after("a", 0)[1]) == 3, "who keeps a number may ask again"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from outrider_tracker.store.sources import Declaration, Declared, OtherOwnerErro
 SOURCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 MAX_DECLARATION: Final = 256 << 10
 MAX_WAIT: Final = 60.0
-_MAX_TEXT: Final = 253
+MAX_TEXT: Final = 253  # the longest name of a Kubernetes object: pods and nodes may have it
 
 
 def routes(ingest: Ingest) -> list[Route]:
@@ -67,7 +67,6 @@ class Doors:
         return self._declared(wanted, declared)
 
     def _declared(self, wanted: Declaration, declared: Declared) -> Response:
-        _, posted = self._ingest.directives.after(wanted.uid, 0)
         self._ingest.activity.note(wanted.uid, self._ingest.clock())
         return http.answer(
             {
@@ -77,7 +76,7 @@ class Doors:
                     {"name": name, "generation": generation, "end": end} for name, generation, end in declared.streams
                 ],
                 "pace": {"interval": self._pace()},
-                "directives": posted,
+                "directives": self._ingest.directives.take(wanted.uid),
             }
         )
 
@@ -134,7 +133,6 @@ class Doors:
             ingest.decoder.wake()
         if applied.grown:
             ingest.notifier.publish([stream_topic(stream) for stream in applied.grown])
-        _, posted = ingest.directives.after(uid, 0)
         watched = any(ingest.notifier.watched(stream_topic(stream)) for stream in applied.grown)
         ingest.activity.note(uid, ingest.clock())
         return http.answer(
@@ -142,7 +140,7 @@ class Doors:
                 "ends": {name: list(end) for name, end in applied.ends.items()},
                 "unknownFrames": unknown,
                 "pace": {"interval": self._pace(watched=watched)},
-                "directives": posted,
+                "directives": ingest.directives.take(uid),
             }
         )
 
@@ -239,8 +237,15 @@ class Doors:
 
 
 def _text(body: dict[str, Any], key: str) -> str:
+    """A text of a declaration, "" if absent. RefusedError (frame) where it is too long: a cut name is another name."""
     value = body.get(key)
-    return value[:_MAX_TEXT] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    if len(value) > MAX_TEXT:
+        raise RefusedError(
+            contract.ERROR_FRAME, f"{key} of the declaration has {len(value)} characters: at most {MAX_TEXT} are taken"
+        )
+    return value
 
 
 def _header(request: Request, name: str) -> int | None:

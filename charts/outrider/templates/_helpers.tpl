@@ -6,6 +6,7 @@
 
 {{/* Names of objects that more than one template or process must agree on. */}}
 {{- define "outrider.certificateSecret" -}}{{ include "outrider.fullname" . }}-certificates{{- end -}}
+{{- define "outrider.caSecret" -}}{{ include "outrider.fullname" . }}-ca{{- end -}}
 {{- define "outrider.adminSecret" -}}
 {{- .Values.tracker.adminKey.existingSecret | default (printf "%s-admin" (include "outrider.fullname" .)) -}}
 {{- end -}}

@@ -47,9 +47,11 @@ class CertificateClient:
         self._keep(secret)
         return secret
 
-    async def replace_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> None:
+    async def replace_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replace it at the body's resourceVersion."""
-        self._keep(await self._client.replace(SECRETS, namespace, name, dict(body)))
+        written = await self._client.replace(SECRETS, namespace, name, dict(body))
+        self._keep(written)
+        return written
 
     async def get_webhook_configuration(self, name: str) -> Mapping[str, Any] | None:
         """The configuration, or None; an empty one where this install has no webhook."""
@@ -115,6 +117,7 @@ class Certificates:
                     self._api,
                     namespace=settings.namespace,
                     secret=settings.certificates,
+                    ca_secret=settings.ca_secret,
                     webhook_configuration=settings.webhook_configuration,
                     names=names,
                     now=dt.datetime.now(dt.UTC),

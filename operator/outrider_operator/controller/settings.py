@@ -34,6 +34,7 @@ class Settings:
     tracker_token_file: Path | None = None
     public_url: str = ""
     certificates: str = ""
+    ca_secret: str = ""
     webhook_configuration: str = ""
     webhook_names: tuple[str, ...] = ()
     tracker_names: tuple[str, ...] = ()
@@ -62,7 +63,8 @@ def parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--ca-file", "", "file with them")
     flag("--token-file", "/var/run/secrets/outrider/token", "file with the token for the tracker")
     flag("--public-url", "", "address at which people open the tracker; else its own")
-    flag("--certificates", "", "Secret of the CA and the certificates; empty: they are not made here")
+    flag("--certificates", "", "Secret of the CAs to trust and the certificates; empty: they are not made here")
+    flag("--ca-secret", "", "Secret of our CA's key, which nobody else may read")
     flag("--webhook-configuration", "", "MutatingWebhookConfiguration that is to trust our CA")
     flag("--webhook-service", "", "Service of the webhook, for its certificate")
     flag("--tracker-service", "", "Service of the tracker, for its certificate")
@@ -125,6 +127,8 @@ def read(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> Settings:
         raise ConfigurationError(f"--finished-limit={given.finished_limit!r} must be a whole number")
     if given.log_level not in _LEVELS:
         raise ConfigurationError(f"--log-level={given.log_level!r} must be one of {', '.join(_LEVELS)}")
+    if given.certificates and given.ca_secret in {"", given.certificates}:
+        raise ConfigurationError("--ca-secret must name a Secret of its own for our CA's key, beside --certificates")
     namespace = given.namespace or _pod_namespace()
     token = Path(given.token_file) if given.token_file else None
     return Settings(
@@ -138,6 +142,7 @@ def read(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> Settings:
         tracker_token_file=token,
         public_url=given.public_url,
         certificates=given.certificates,
+        ca_secret=given.ca_secret,
         webhook_configuration=given.webhook_configuration,
         webhook_names=service_names(given.webhook_service, namespace) if given.webhook_service else (),
         tracker_names=(

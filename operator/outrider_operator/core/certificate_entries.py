@@ -1,4 +1,4 @@
-"""Names of the entries of the Secret of certificates; apart, so that the webhook reads it without the cryptography."""
+"""Names of the entries of the two Secrets; apart, so that the webhook reads its own without the cryptography."""
 
 from __future__ import annotations
 
@@ -14,3 +14,5 @@ LEAVES: Final = {"webhook": (WEBHOOK_CERT, WEBHOOK_KEY), "tracker": (TRACKER_CER
 
 NEXT_CERT: Final = "next-ca.crt"
 NEXT_KEY: Final = "next-ca.key"
+AUTHORITY: Final = frozenset({CA_KEY, NEXT_CERT, NEXT_KEY})
+"""What signs: entries of the Secret that the controller alone may read."""

@@ -1,8 +1,9 @@
-"""Our own CA and its leaves: what to do about them now, as a pure function of the Secret and the clock.
+"""Our own CA and its leaves: what to do about them now, as a pure function of the entries and the clock.
 
-One Secret holds everything: ``ca.crt`` (the bundle that clients trust, the CA that signs now first), ``ca.key``, and a
-certificate and key for the webhook and for the tracker. A CA is replaced in two steps: the next one is trusted half a
-year before it signs, so that every sidecar of a job that runs less than that knows both.
+The entries are ``ca.crt`` (the bundle that clients trust, the CA that signs now first), ``ca.key``, and a certificate
+and key for the webhook and for the tracker; ``certificate_secrets`` says which Secret each lies in. A CA is replaced in
+two steps: the next one is trusted half a year before it signs, so that every sidecar of a job that runs less than that
+knows both.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Names = Mapping[str, Sequence[str]]
 
 
 class Step(StrEnum):
-    """What to do about the Secret."""
+    """What to do about the entries."""
 
     KEEP = "keep"
     ISSUE = "issue leaves"
@@ -58,10 +59,10 @@ def service_names(service: str, namespace: str) -> tuple[str, ...]:
 
 
 def decide(data: Data | None, now: dt.datetime, names: Names) -> Decision:
-    """Decide about the Secret.
+    """Decide about the entries.
 
     Args:
-        data: its decoded entries; None or empty where there is none yet.
+        data: decoded, of both Secrets; None or empty where there is none yet.
         now: aware.
         names: of each leaf (``webhook``, ``tracker``), the DNS names it must be good for.
 
@@ -74,7 +75,7 @@ def decide(data: Data | None, now: dt.datetime, names: Names) -> Decision:
     left = authority.not_valid_after_utc - now
     if left < CA_ROTATE:
         return Decision(Step.ROTATE, f"the CA ends on {authority.not_valid_after_utc:%Y-%m-%d}", everything)
-    if left < CA_PREPARE and _authority(data, NEXT_KEY, NEXT_CERT) is None:
+    if left < CA_PREPARE and not _prepared(data):
         return Decision(Step.PREPARE, f"the CA ends on {authority.not_valid_after_utc:%Y-%m-%d}")
     reasons = {leaf: _leaf_problem(data, leaf, authority, now, names[leaf]) for leaf in names}
     bad = {leaf: reason for leaf, reason in reasons.items() if reason}
@@ -84,10 +85,11 @@ def decide(data: Data | None, now: dt.datetime, names: Names) -> Decision:
 
 
 def carry_out(decision: Decision, data: Data | None, now: dt.datetime, names: Names) -> dict[str, str]:
-    """The Secret's entries after the decision; foreign entries stay."""
+    """The entries after the decision; foreign entries stay."""
     out = dict(data or {})
     if decision.step is Step.PREPARE:
-        out[NEXT_CERT], out[NEXT_KEY] = _new_authority(now)
+        if _authority(out, NEXT_KEY, NEXT_CERT) is None:
+            out[NEXT_CERT], out[NEXT_KEY] = _new_authority(now)
         out[CA_CERT] = _bundle([*split_bundle(out[CA_CERT]), out[NEXT_CERT]], now)
     if decision.step is Step.ROTATE:
         if _authority(out, NEXT_KEY, NEXT_CERT) is None:
@@ -105,6 +107,11 @@ def carry_out(decision: Decision, data: Data | None, now: dt.datetime, names: Na
             cert_name, key_name = LEAVES[leaf]
             out[cert_name], out[key_name] = _new_leaf(authority, signer, now, names[leaf])
     return out
+
+
+def signs(data: Data) -> bool:
+    """Whether the CA's key is there and belongs to the first certificate of the bundle."""
+    return _authority(data, CA_KEY, CA_CERT) is not None
 
 
 def split_bundle(bundle: str) -> list[str]:
@@ -134,6 +141,13 @@ def _authority(data: Data, key_name: str, cert_name: str) -> x509.Certificate | 
     if certificate is None or key is None or certificate.public_key() != key.public_key():
         return None
     return certificate
+
+
+def _prepared(data: Data) -> bool:
+    """Whether the next CA is there and trusted."""
+    if _authority(data, NEXT_KEY, NEXT_CERT) is None:
+        return False
+    return split_bundle(data[NEXT_CERT])[0] in split_bundle(data[CA_CERT])
 
 
 def _leaf_problem(

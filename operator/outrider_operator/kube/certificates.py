@@ -1,4 +1,4 @@
-"""Keeps the Secret of certificates good, and the webhook's configuration trusting it.
+"""Keeps the Secrets of the CA and the certificates good, and the webhook's configuration trusting it.
 
 The holder of the Lease calls it.
 """
@@ -12,7 +12,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from outrider_operator.core.certificate_entries import CA_CERT
+from outrider_operator.core.certificate_entries import AUTHORITY, CA_CERT
+from outrider_operator.core.certificate_secrets import join, writes
 from outrider_operator.core.certificates import Decision, Names, Step, carry_out, decide
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,8 @@ class CertificateApi(Protocol):
         """The Secret, or None where it does not exist."""
         ...
 
-    async def replace_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> None:
-        """Replace the Secret at the resourceVersion that the body names; a conflict raises."""
+    async def replace_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace the Secret at the resourceVersion that the body names, and give its new form; a conflict raises."""
         ...
 
     async def get_webhook_configuration(self, name: str) -> Mapping[str, Any] | None:
@@ -39,11 +40,18 @@ class CertificateApi(Protocol):
 
 
 class MissingSecretError(RuntimeError):
-    """The Secret that the chart makes does not exist."""
+    """A Secret that the chart makes does not exist."""
 
 
 async def ensure_certificates(
-    api: CertificateApi, *, namespace: str, secret: str, webhook_configuration: str, names: Names, now: dt.datetime
+    api: CertificateApi,
+    *,
+    namespace: str,
+    secret: str,
+    ca_secret: str,
+    webhook_configuration: str,
+    names: Names,
+    now: dt.datetime,
 ) -> Decision:
     """Do the next step about the certificates, and make the webhook's configuration trust the bundle.
 
@@ -52,8 +60,9 @@ async def ensure_certificates(
 
     Args:
         api: the API server.
-        namespace: of the Secret.
-        secret: its name; it must exist, if empty.
+        namespace: of both Secrets, which must exist, if empty.
+        secret: name of the one with the bundle and the leaves.
+        ca_secret: name of the one with the keys that sign, which nobody else may read.
         webhook_configuration: name of the MutatingWebhookConfiguration.
         names: DNS names of each leaf.
         now: aware.
@@ -62,21 +71,30 @@ async def ensure_certificates(
         What was decided; call again at once unless it is KEEP, then once an hour.
 
     Raises:
-        MissingSecretError: the Secret does not exist; says which.
+        MissingSecretError: a Secret does not exist; says which.
 
     """
-    found = await api.get_secret(namespace, secret)
-    if found is None:
-        raise MissingSecretError(f"Secret {namespace}/{secret} does not exist: install the chart again, it makes it")
-    data = _decode(found)
+    found = {name: await _existing(api, namespace, name) for name in (secret, ca_secret)}
+    shared, authority = _decode(found[secret]), _decode(found[ca_secret])
+    data = join(shared, authority)
     decision = decide(data, now, names)
     if decision.step is not Step.KEEP:
         log.info("certificates in Secret %s/%s: %s (%s)", namespace, secret, decision.step, decision.why)
         data = carry_out(decision, data, now, names)
-        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        await api.replace_secret(namespace, secret, {**found, "data": {**_foreign(found, data), **encoded}})
+    if AUTHORITY & shared.keys():
+        log.info("the CA's key moves from Secret %s/%s to %s, where nobody else reads", namespace, secret, ca_secret)
+    for write in writes(shared, authority, data):
+        name = ca_secret if write.authority else secret
+        found[name] = await api.replace_secret(namespace, name, _with(found[name], write.entries))
     await _trust(api, webhook_configuration, data[CA_CERT])
     return decision
+
+
+async def _existing(api: CertificateApi, namespace: str, name: str) -> Mapping[str, Any]:
+    found = await api.get_secret(namespace, name)
+    if found is None:
+        raise MissingSecretError(f"Secret {namespace}/{name} does not exist: install the chart again, it makes it")
+    return found
 
 
 async def _trust(api: CertificateApi, name: str, bundle: str) -> None:
@@ -116,5 +134,9 @@ def _decode(secret: Mapping[str, Any]) -> dict[str, str]:
     return out
 
 
-def _foreign(secret: Mapping[str, Any], ours: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in (secret.get("data") or {}).items() if key not in ours}
+def _with(secret: Mapping[str, Any], entries: Mapping[str, str]) -> dict[str, Any]:
+    """The Secret with these text entries and no other; what is no text stays."""
+    text = _decode(secret).keys()
+    binary = {key: value for key, value in (secret.get("data") or {}).items() if key not in text}
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in entries.items()}
+    return {**secret, "data": {**binary, **encoded}}

@@ -93,6 +93,7 @@ def test_an_upgrade_keeps_key_certificates_and_the_webhooks_ca(release: Release)
     assert set(key) <= set("0123456789abcdef")
     written = {"stringData": {"ca.crt": "the authority"}}
     release.kubectl("patch", "secret", "outrider-certificates", "--patch", json.dumps(written))
+    release.kubectl("patch", "secret", "outrider-ca", "--patch", json.dumps({"stringData": {"ca.key": "the key"}}))
     bundle = base64.b64encode(release.cluster.authority.read_bytes()).decode()
     patch = [{"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle} for index in (0, 1)]
     release.kubectl("patch", "mutatingwebhookconfiguration", "outrider", "--type=json", "--patch", json.dumps(patch))
@@ -100,6 +101,7 @@ def test_an_upgrade_keeps_key_certificates_and_the_webhooks_ca(release: Release)
     assert release.get("deployment", "outrider-webhook")["spec"]["replicas"] == 3
     assert data(release, "outrider-admin")["key"] == key
     assert data(release, "outrider-certificates") == {"ca.crt": "the authority"}
+    assert data(release, "outrider-ca") == {"ca.key": "the key"}
     entries = release.get("mutatingwebhookconfiguration", "outrider")["webhooks"]
     assert [entry["clientConfig"].get("caBundle") for entry in entries] == [bundle, bundle]
 
@@ -126,9 +128,8 @@ def test_uninstall_and_reinstall_leave_runs_their_jobs_and_the_keys(release: Rel
     release.apply(job)
     uid = release.get("job", "resnet")["metadata"]["uid"]
     key = data(release, "outrider-admin")["key"]
-    release.kubectl(
-        "patch", "secret", "outrider-certificates", "--patch", '{"stringData": {"ca.crt": "the authority"}}'
-    )
+    for secret, written in (("certificates", {"ca.crt": "the authority"}), ("ca", {"ca.key": "the key"})):
+        release.kubectl("patch", "secret", f"outrider-{secret}", "--patch", json.dumps({"stringData": written}))
 
     release.uninstall()
     gone = release.kubectl("get", "deployments,statefulsets,services,roles,networkpolicies", "-o", "name")
@@ -142,6 +143,7 @@ def test_uninstall_and_reinstall_leave_runs_their_jobs_and_the_keys(release: Rel
     assert "deletionTimestamp" not in found["metadata"]
     assert data(release, "outrider-admin")["key"] == key
     assert data(release, "outrider-certificates") == {"ca.crt": "the authority"}
+    assert data(release, "outrider-ca") == {"ca.key": "the key"}
 
 
 MAY = [  # part, what, in which namespace, whether
@@ -159,15 +161,20 @@ MAY = [  # part, what, in which namespace, whether
     ("controller", "update runs.outrider.dev", "default", False),
     ("controller", "get secret/outrider-certificates", "own", True),
     ("controller", "update secret/outrider-certificates", "own", True),
+    ("controller", "get secret/outrider-ca", "own", True),
+    ("controller", "update secret/outrider-ca", "own", True),
     ("controller", "get secret/outrider-admin", "own", False),
     ("controller", "create secrets", "own", False),
     ("controller", "update leases.coordination.k8s.io/outrider-controller", "own", True),
     ("controller", "patch mutatingwebhookconfiguration/outrider", "default", True),
     ("controller", "patch mutatingwebhookconfiguration/other", "default", False),
     ("webhook", "watch secret/outrider-certificates", "own", True),
+    ("webhook", "get secret/outrider-ca", "own", False),
+    ("webhook", "list secrets", "own", False),
     ("webhook", "get secret/outrider-admin", "own", False),
     ("webhook", "list pods", "own", False),
     ("tracker", "get secret/outrider-certificates", "own", False),
+    ("tracker", "get secret/outrider-ca", "own", False),
     ("tracker", "list pods", "own", False),
     ("tracker", "list runs.outrider.dev", "own", False),
 ]

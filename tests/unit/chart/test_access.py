@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.chart.rendering import NAMESPACE, named, of_kind, render
+from tests.unit.chart.rendering import NAMESPACE, named, of_kind, render, templates
 
 ALL = render()
 FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate"}
@@ -32,13 +32,20 @@ def test_no_cluster_role_reaches_secrets_or_into_pods(role: str, rule: dict[str,
 
 
 def test_secrets_are_reached_by_name_only_and_none_can_be_created() -> None:
-    """One Secret, the certificates', in our own namespace."""
+    """In our own namespace: the certificates', and beside it the CA's, which is the controller's alone."""
     found = {role: rule for role, rule in rules("Role") if "secrets" in rule["resources"]}
     assert set(found) == {"outrider-controller", "outrider-webhook"}
-    for rule in found.values():
-        assert rule["resourceNames"] == ["outrider-certificates"]
-        assert "create" not in rule["verbs"]
+    assert found["outrider-controller"]["resourceNames"] == ["outrider-certificates", "outrider-ca"]
+    assert found["outrider-controller"]["verbs"] == ["get", "update"]
+    assert found["outrider-webhook"]["resourceNames"] == ["outrider-certificates"]
     assert set(found["outrider-webhook"]["verbs"]) == {"get", "list", "watch"}
+
+
+def test_no_pod_mounts_the_secret_of_the_cas_key() -> None:
+    """The controller reads it from the API server; nobody else has a way to it."""
+    for part, template in templates(ALL).items():
+        named_ = [volume["secret"]["secretName"] for volume in template["spec"]["volumes"] if "secret" in volume]
+        assert "outrider-ca" not in named_, part
 
 
 def test_the_webhook_may_do_nothing_else_and_the_tracker_nothing_at_all() -> None:
@@ -108,6 +115,7 @@ def test_what_sidecars_and_browsers_know_is_kept_on_uninstall() -> None:
     """The CA that running sidecars trust, the admin's key, and the CRD with every Run."""
     for kind, name in (
         ("Secret", "outrider-certificates"),
+        ("Secret", "outrider-ca"),
         ("Secret", "outrider-admin"),
         ("CustomResourceDefinition", "runs.outrider.dev"),
     ):

@@ -6,6 +6,7 @@ import pytest
 
 from outrider_operator.controller import settings
 from outrider_operator.core import certificate_entries, certificates
+from outrider_operator.kube.credentials import ConfigurationError
 from outrider_operator.webhook import command as webhook
 from outrider_tracker import __main__ as tracker
 from tests.unit.chart.rendering import NAMESPACE, containers, render, templates
@@ -35,6 +36,7 @@ def test_the_controller_reads_its_flags(values: dict[str, Any]) -> None:
     found = settings.read(arguments(values, "controller"), {"POD_NAMESPACE": NAMESPACE})
     assert found.lease == "outrider-controller"
     assert found.certificates == "outrider-certificates"
+    assert found.ca_secret == "outrider-ca"
     assert found.webhook_configuration == "outrider"
     assert found.webhook_names == certificates.service_names("outrider-webhook", NAMESPACE)
     assert found.tracker_names == certificates.service_names("outrider-tracker", NAMESPACE)
@@ -97,3 +99,11 @@ def test_the_secrets_keys_are_those_that_the_controller_writes() -> None:
         certificate_entries.TRACKER_CERT,
         certificate_entries.TRACKER_KEY,
     }
+
+
+@pytest.mark.parametrize("given", ["", "outrider-certificates"])
+def test_the_cas_key_must_have_a_secret_of_its_own(given: str) -> None:
+    """A controller without one would put the key where the webhook reads."""
+    words = [word for word in arguments({}, "controller") if not word.startswith("--ca-secret=")]
+    with pytest.raises(ConfigurationError, match="--ca-secret must name a Secret of its own"):
+        settings.read([*words, f"--ca-secret={given}"], {"POD_NAMESPACE": NAMESPACE})

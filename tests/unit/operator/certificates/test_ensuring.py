@@ -19,21 +19,27 @@ NAMES = {"webhook": ("w.o.svc",), "tracker": ("t.o.svc",)}
 
 
 class Double:
-    """One Secret and one configuration."""
+    """The two Secrets and one configuration."""
 
-    def __init__(self, secret: dict[str, Any] | None, configuration: dict[str, Any] | None) -> None:
-        self.secret, self.configuration = secret, configuration
+    def __init__(self, secrets: dict[str, dict[str, Any]], configuration: dict[str, Any] | None) -> None:
+        self.secrets, self.configuration = secrets, configuration
         self.writes: list[str] = []
 
     async def get_secret(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        assert (namespace, name) == ("outrider", "certificates")
-        return self.secret
+        assert namespace == "outrider"
+        return self.secrets.get(name)
 
-    async def replace_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> None:
-        assert self.secret is not None
-        assert body["metadata"]["resourceVersion"] == self.secret["metadata"]["resourceVersion"]
-        self.secret = dict(body)
-        self.writes.append("secret")
+    async def replace_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        version = self.secrets[name]["metadata"]["resourceVersion"]
+        assert body["metadata"] == {"name": name, "resourceVersion": version}, "two writes are one after the other"
+        self.secrets[name] = {**body, "metadata": {"name": name, "resourceVersion": f"{version}1"}}
+        self.writes.append(name)
+        return self.secrets[name]
+
+    def entries(self, name: str) -> dict[str, str]:
+        """A Secret's entries as they are stored."""
+        found: dict[str, str] = self.secrets[name]["data"]
+        return found
 
     async def get_webhook_configuration(self, name: str) -> Mapping[str, Any] | None:
         return self.configuration
@@ -45,13 +51,22 @@ class Double:
 
 def double() -> Double:
     binary = base64.b64encode(b"\xff\xfe").decode()
-    secret = {"metadata": {"name": "certificates", "resourceVersion": "7"}, "data": {"binary": binary}}
-    return Double(secret, {"webhooks": [{"name": n, "clientConfig": {"service": {}}} for n in ("a", "b")]})
+    secrets: dict[str, dict[str, Any]] = {
+        "certificates": {"metadata": {"name": "certificates", "resourceVersion": "7"}, "data": {"binary": binary}},
+        "ca": {"metadata": {"name": "ca", "resourceVersion": "3"}},
+    }
+    return Double(secrets, {"webhooks": [{"name": n, "clientConfig": {"service": {}}} for n in ("a", "b")]})
 
 
 async def ensure(api: Double, now: dt.datetime = NOW) -> Step:
     decision = await ensure_certificates(
-        api, namespace="outrider", secret="certificates", webhook_configuration="outrider", names=NAMES, now=now
+        api,
+        namespace="outrider",
+        secret="certificates",
+        ca_secret="ca",
+        webhook_configuration="outrider",
+        names=NAMES,
+        now=now,
     )
     return decision.step
 
@@ -60,18 +75,47 @@ async def test_an_empty_secret_is_filled_and_every_entry_of_the_webhook_trusts_i
     """Then nothing is written any more, until something is due."""
     api = double()
     assert await ensure(api) is Step.ROTATE
-    assert api.secret is not None
     assert api.configuration is not None
-    bundle = base64.b64decode(api.secret["data"][CA_CERT]).decode()
+    bundle = base64.b64decode(api.entries("certificates")[CA_CERT]).decode()
     assert bundle.startswith("-----BEGIN CERTIFICATE-----")
-    assert base64.b64decode(api.secret["data"]["binary"]) == b"\xff\xfe"
+    assert base64.b64decode(api.entries("certificates")["binary"]) == b"\xff\xfe"
     for webhook in api.configuration["webhooks"]:
-        assert webhook["clientConfig"] == {"service": {}, "caBundle": api.secret["data"][CA_CERT]}
+        assert webhook["clientConfig"] == {"service": {}, "caBundle": api.entries("certificates")[CA_CERT]}
+    assert api.entries("ca").keys() == {"ca.key"}
+    assert "ca.key" not in api.entries("certificates")
+    assert api.writes == ["ca", "certificates", "ca", "configuration"]
     api.writes.clear()
     assert await ensure(api) is Step.KEEP
     assert api.writes == []
     assert await ensure(api, NOW + dt.timedelta(days=70)) is Step.ISSUE
-    assert api.writes == ["secret"]
+    assert api.writes == ["certificates"]
+
+
+async def test_a_key_in_the_secret_that_others_read_is_moved_once() -> None:
+    """As an older version left it; the CA, and so what running sidecars trust, stays."""
+    api = double()
+    await ensure(api)
+    before = api.entries("certificates")
+    api.secrets["certificates"]["data"] = {**before, **api.entries("ca")}
+    api.secrets["ca"]["data"] = {}
+    api.writes.clear()
+    assert await ensure(api) is Step.KEEP
+    assert api.writes == ["ca", "certificates"]
+    assert api.entries("ca").keys() == {"ca.key"}
+    assert api.entries("certificates") == before
+    assert await ensure(api) is Step.KEEP
+    assert len(api.writes) == 2
+
+
+async def test_the_next_cas_key_is_gone_once_it_signs() -> None:
+    """Or the CA after it would be the same one."""
+    api = double()
+    await ensure(api)
+    assert await ensure(api, NOW + dt.timedelta(days=3650 - 300)) is Step.PREPARE
+    assert api.entries("ca").keys() == {"ca.key", "next-ca.crt", "next-ca.key"}
+    following = api.entries("ca")["next-ca.key"]
+    assert await ensure(api, NOW + dt.timedelta(days=3650 - 100)) is Step.ROTATE
+    assert api.entries("ca") == {"ca.key": following}
 
 
 async def test_a_configuration_that_helm_has_reset_trusts_again() -> None:
@@ -90,15 +134,17 @@ async def test_without_a_webhook_the_certificates_are_made_all_the_same() -> Non
     api = double()
     api.configuration = None
     assert await ensure(api) is Step.ROTATE
-    assert api.writes == ["secret"]
+    assert api.writes == ["ca", "certificates", "ca"]
 
 
-async def test_a_missing_secret_is_said_by_name() -> None:
-    """The controller may not create one."""
-    with pytest.raises(
-        MissingSecretError, match="Secret outrider/certificates does not exist: install the chart again"
-    ):
-        await ensure(Double(None, None))
+@pytest.mark.parametrize("name", ["certificates", "ca"])
+async def test_a_missing_secret_is_said_by_name(name: str) -> None:
+    """The controller may not create one, and writes nothing to the other."""
+    api = double()
+    del api.secrets[name]
+    with pytest.raises(MissingSecretError, match=f"Secret outrider/{name} does not exist: install the chart again"):
+        await ensure(api)
+    assert api.writes == []
 
 
 def test_the_patch_does_not_touch_another_webhook_that_took_the_place() -> None:

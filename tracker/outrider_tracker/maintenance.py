@@ -8,7 +8,7 @@ from typing import Final
 
 from outrider_tracker.log import say
 from outrider_tracker.store import feed, files
-from outrider_tracker.store.errors import StorageFullError, StoreError
+from outrider_tracker.store.errors import StorageFullError
 from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import WriterClosedError
 
@@ -66,5 +66,5 @@ class Maintenance:
                 return
             except StorageFullError as error:
                 say("maintenance.waits", reason=str(error))
-            except (StoreError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  one bad row must not end all rounds to come
                 say("maintenance.failed", reason=repr(error))

@@ -17,10 +17,12 @@ from outrider_tracker.ingest.budget import ByteBudget
 from outrider_tracker.ingest.clock import ClockBounds, Contact, narrow
 from outrider_tracker.ingest.directives import DirectiveBoard, pace
 from outrider_tracker.ingest.watermarks import Disk, DiskGauge, Watermarks, accepts
+from outrider_tracker.maintenance import Maintenance
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.database import connect, migrate, open_database
 from outrider_tracker.store.errors import SchemaRefusedError
 from outrider_tracker.store.folder import DataFolder, FolderRefusedError, file_system_type, refuse_network
+from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import Writer, WriterClosedError
 
 delays = st.floats(0.001, 2.0)
@@ -228,3 +230,28 @@ def test_a_closed_writer_refuses(writer: Writer) -> None:
     assert job.result(1) == 1
     with pytest.raises(WriterClosedError):
         writer.run(lambda _: None)
+
+
+def test_maintenance_outlives_a_failed_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what failed, and the next round is made."""
+    store = Store(tmp_path / "data")
+    rounds = 0
+    again = threading.Event()
+
+    def seal(_: float) -> int:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 1:
+            again.set()
+            return 0
+        raise OverflowError("intermediate overflow")
+
+    store.points.seal = seal  # type: ignore[method-assign]
+    maintenance = Maintenance(store, interval=0.01)
+    maintenance.start()
+    try:
+        assert again.wait(30)
+    finally:
+        maintenance.close()
+        store.close()
+    assert "OverflowError('intermediate overflow')" in capsys.readouterr().err

@@ -17,6 +17,7 @@ SCOPES: Final = ("rank", "container", "node")
 VALUE_TYPES: Final = ("config", "summary")
 ITEM_TYPES: Final = ("tag", "alert", "checkpoint", "progress")
 MAX_KEY: Final = 255
+MAX_X: Final = 2.0**63  # of times and steps, either side: a chart calculates with them, and no clock or counter goes on
 _NAMED: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _RANK_OF_NAME: Final = re.compile(r"user/(?:.*/)?rank(\d{1,9})(?!\d)[^/]*")
 
@@ -86,7 +87,7 @@ def read_user(line: Mapping[str, Any], into: Gathered, received: float, stream_r
     rank = stream_rank if rank is None else rank
     time = moment(line.get("ts"), received)
     step = number(line.get("step"))
-    step = step if step is not None and math.isfinite(step) else None
+    step = step if step is not None and abs(step) <= MAX_X else None
     if kind == "log" and isinstance(data, dict):
         for key, value in data.items():
             found = number(value)
@@ -120,7 +121,7 @@ def number(value: Any) -> float | None:
 def moment(value: Any, received: float) -> float:
     """A time that a line says, or when it was decoded."""
     found = number(value)
-    return received if found is None or not math.isfinite(found) else found
+    return found if found is not None and abs(found) <= MAX_X else received
 
 
 def whole(value: Any) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
@@ -98,9 +99,20 @@ def summarize(points: Points, start: int = 0, stop: int | None = None) -> Summar
         max(known, default=math.nan),
         min(values, default=math.nan),
         max(values, default=math.nan),
-        math.fsum(values),
+        total(values),
         float(len(values)),
     )
+
+
+def total(values: Iterable[float]) -> float:
+    """The sum of finite numbers, finite itself: what is beyond the range of doubles is cut to its end."""
+    kept = list(values)
+    try:
+        return math.fsum(kept)
+    except OverflowError:
+        # Scaled down no list that fits into memory overflows.
+        scaled = math.fsum(value * 2.0**-64 for value in kept) * 2.0**64
+        return max(-sys.float_info.max, min(sys.float_info.max, scaled))
 
 
 def rollup(points: Points) -> list[Summary]:

@@ -83,9 +83,13 @@ def bucketed(
         known = [part for _, part in group if part.finite]
         count = sum(part.finite for part in known)
         columns[0].append(group[0][0] if len(group) == 1 else sum(x for x, _ in group) / len(group))
-        columns[1].append(min((part.low for part in known), default=_odd(group)))
-        columns[2].append(max((part.high for part in known), default=_odd(group)))
-        columns[3].append(math.fsum(part.sum for part in known) / count if count else _odd(group))
+        low = min((part.low for part in known), default=_odd(group))
+        high = max((part.high for part in known), default=_odd(group))
+        columns[1].append(low)
+        columns[2].append(high)
+        # Sums at the end of what doubles can say are cut there: their mean is between the extremes all the same.
+        mean = pointcodec.total(part.sum for part in known) / count if count else _odd(group)
+        columns[3].append(max(low, min(high, mean)))
     return columns
 
 

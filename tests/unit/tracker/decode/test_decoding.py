@@ -139,6 +139,16 @@ def test_user_lines() -> None:
     assert (gathered.unknown, gathered.malformed) == (1, 3)
 
 
+@pytest.mark.parametrize("x", [1e300, -1e300, math.nan, math.inf, 2**63 + 4096, "Infinity"])
+def test_times_and_steps_that_no_chart_can_place_are_none(x: Any) -> None:
+    """The point stays, at the time it came and without a step."""
+    gathered = Gathered()
+    metrics.read_user({"type": "log", "ts": x, "step": x, "data": {"loss": 0.5}}, gathered, 9.0, 0)
+    (points,) = gathered.series.values()
+    assert (list(points.times), list(points.values)) == ([9.0], [0.5])
+    assert math.isnan(points.steps[0])
+
+
 @pytest.mark.parametrize(
     ("name", "rank"),
     [("user/rank3", 3), ("user/rank12-eval", 12), ("user/deep/rank0.x", 0), ("user/ranking", None), ("user/a", None)],

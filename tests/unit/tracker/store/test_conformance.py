@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from outrider_tracker.core.frames import DataFrame, LostFrame, StreamFrame
@@ -217,8 +218,35 @@ def test_points_survive_their_coding(drawn: list[tuple[float, float, float]], pa
     )
 
 
+HUGE = 1.7e308
+
+
+@pytest.mark.parametrize(
+    ("values", "want"),
+    [
+        ([0.1] * 10, 1.0),
+        ([HUGE, HUGE], sys.float_info.max),
+        ([-HUGE, -HUGE, 5.0], -sys.float_info.max),
+        ([HUGE, HUGE, -HUGE], HUGE),
+        ([], 0.0),
+    ],
+)
+def test_a_sum_is_finite(values: list[float], want: float) -> None:
+    """Whatever a job logs: a sum out of range must not end the sealing of everybody's data."""
+    assert pointcodec.total(values) == want
+
+
+def test_huge_values_are_sealed(store: Store) -> None:
+    """A thousand values whose sum is beyond what doubles can say make a chunk as others do."""
+    key = SeriesKey("loss", "user", "user", 0, "")
+    xs = [float(number) for number in range(1000)]
+    store.points.append(1, {key: pointcodec.columns(xs, xs, [HUGE] * 1000)}, NOW)
+    assert store.points.seal(NOW) == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(points)
+@example([(0.0, 0.0, HUGE), (1.0, 1.0, HUGE)])
 def test_summaries_agree_with_the_points(drawn: list[tuple[float, float, float]]) -> None:
     """Lowest, highest and count of the finite values of each 16 points."""
     made = pointcodec.columns(*zip(*drawn, strict=True))

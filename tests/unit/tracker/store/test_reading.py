@@ -159,6 +159,13 @@ def test_buckets_keep_extremes_and_mean() -> None:
     assert means[5] == pytest.approx((99 + 99.0) / 100)
 
 
+def test_the_mean_of_huge_values_is_between_them() -> None:
+    """Their sum is beyond what doubles can say."""
+    _, lows, highs, means = bucketed(summaries([1.6e308, 1.7e308] * 10), EVERYTHING, 2)
+    assert (lows, highs) == ([1.6e308] * 2, [1.7e308] * 2)
+    assert all(1.6e308 <= mean <= 1.7e308 for mean in means)
+
+
 def test_the_range_is_kept_to() -> None:
     """Only x inside counts."""
     assert bucketed(summaries([0.0, 1.0, 2.0, 3.0]), Range("step", 1, 2), 10)[0] == [1, 2]

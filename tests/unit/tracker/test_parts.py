@@ -232,7 +232,9 @@ def test_a_closed_writer_refuses(writer: Writer) -> None:
         writer.run(lambda _: None)
 
 
-def test_maintenance_outlives_a_failed_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_maintenance_outlives_a_failed_round(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says what failed, and the next round is made."""
     store = Store(tmp_path / "data")
     rounds = 0
@@ -246,7 +248,7 @@ def test_maintenance_outlives_a_failed_round(tmp_path: Path, capsys: pytest.Capt
             return 0
         raise OverflowError("intermediate overflow")
 
-    store.points.seal = seal  # type: ignore[method-assign]
+    monkeypatch.setattr(store.points, "seal", seal)
     maintenance = Maintenance(store, interval=0.01)
     maintenance.start()
     try:

@@ -14,6 +14,14 @@ from tests.browser.fill import Filler, Source, failed_run, other_runs, running_r
 from tests.browser.served import ADMIN_KEY, VIEWER_KEY, Served, serving
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup`, one worker has all pages, so that the browser is started once a module."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 @dataclass(frozen=True)
 class Filled:
     """The tracker with a failed Run of four ranks, a running one, and others."""
@@ -38,9 +46,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
             yield Filled(served, filler, failed, running, live)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser process."""
+    """The browser process; not for longer than a module, as Playwright's loop keeps asyncio tests from having theirs."""
     with browser() as made:
         yield made
 

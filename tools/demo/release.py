@@ -42,7 +42,12 @@ def install(kubeconfig: Path, given: Mapping[str, Any]) -> str:
     """Bring the release to the chart and these values; gives one line about it. DemoError with Helm's own words."""
     try:
         with helm_python.Config(kubeconfig_path=kubeconfig, namespace=NAMESPACE) as config:
-            there = any(release["name"] == NAME for release in config.list(all_states=True))
+            found = next((release for release in config.list(all_states=True) if release["name"] == NAME), None)
+            there = found is not None
+            if found is not None and str(found["status"]).startswith("pending"):
+                # An earlier run was interrupted: Helm would refuse for ever with "another operation is in progress".
+                config.uninstall(NAME)
+                there = False
             act = config.upgrade if there else config.install
             done = act(CHART, NAME, dict(given), timeout=60)
     except helm_python.HelmError as error:

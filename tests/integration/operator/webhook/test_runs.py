@@ -191,6 +191,7 @@ def test_a_full_status_is_stored_as_written_and_shown_in_columns(runs: Runs, nam
             "reason": "RanksRunning",
             "runId": "resnet-12345678",
             "url": "https://tracker.test/vision/resnet/runs/resnet-12345678",
+            "project": "vision",
             "workload": "Job/resnet",
             "attempt": 2,
             "startTime": now,

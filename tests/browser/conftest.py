@@ -48,7 +48,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser process; not for longer than a module, as Playwright's loop keeps asyncio tests from having theirs."""
+    """The browser process; for one module at most: while Playwright's loop runs, asyncio tests have none."""
     with browser() as made:
         yield made
 

@@ -24,6 +24,8 @@ from tools.cluster.shared import shared
 from tools.cluster.system import run
 
 BUSYBOX = "busybox:1"
+# Fixture -> the group of all tests that use it. The browser is started once a module, so its tests stay together too.
+GROUPS = {"node_cluster": "nodes", "chromium": "browser"}
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,15 @@ def _require_programs(*modules: build.Module) -> None:
             )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, tests on nodes run one after the other: what is installed there is one for all."""
-    for item in items:
-        if "node_cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("nodes"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """With `--dist loadgroup`, tests on nodes run one after the other: what is installed there is one for all.
+
+    Here and not when all items are there: xdist has read the groups by then.
+    """
+    names = getattr(item, "fixturenames", ())
+    for fixture, group in GROUPS.items():
+        if fixture in names:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,6 @@ from tests.browser.fill import Filler, Source, failed_run, other_runs, running_r
 from tests.browser.served import ADMIN_KEY, VIEWER_KEY, Served, serving
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, one worker has all pages, so that the browser is started once a module."""
-    for item in items:
-        if "chromium" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 @dataclass(frozen=True)
 class Filled:
     """The tracker with a failed Run of four ranks, a running one, and others."""

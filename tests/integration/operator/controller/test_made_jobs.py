@@ -47,7 +47,8 @@ async def test_a_run_makes_its_job_and_is_finished_when_that_completes(stage: St
     async def gone() -> bool | None:
         return None if await there() else True
 
-    await stage.until("the Job is gone with its Run", gone)
+    # Kubernetes' garbage collector looks for new kinds of owners only every half minute.
+    await stage.until("the Job is gone with its Run", gone, 90)
 
 
 async def test_a_job_that_somebody_deletes_is_not_made_again(stage: Stage, controllers: Make) -> None:

@@ -14,7 +14,7 @@ TAG ?=
 # Which of operator, sidecar, tracker, trainer; without: all are built, and all but the examples' trainer are pushed.
 IMAGES ?=
 # What `make test` hands to pytest: make test PYTEST="tests/unit -x"
-PYTEST ?= -n 2 --dist loadgroup
+PYTEST ?= -n 2 --dist loadscope
 
 .PHONY: help
 help: ## this list

@@ -24,8 +24,6 @@ from tools.cluster.shared import shared
 from tools.cluster.system import run
 
 BUSYBOX = "busybox:1"
-# Fixture -> the group of all tests that use it. The browser is started once a module, so its tests stay together too.
-GROUPS = {"node_cluster": "nodes", "chromium": "browser"}
 
 
 @dataclass(frozen=True)
@@ -59,17 +57,6 @@ def _require_programs(*modules: build.Module) -> None:
             pytest.fail(
                 f"the programs of tools/cluster/{module.folder.name} are not built yet: run `make cluster-programs`"
             )
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """With `--dist loadgroup`, tests on nodes run one after the other: what is installed there is one for all.
-
-    Here and not when all items are there: xdist has read the groups by then.
-    """
-    names = getattr(item, "fixturenames", ())
-    for fixture, group in GROUPS.items():
-        if fixture in names:
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from tools.demo.progress import until
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 # Each test has the objects that belong to the whole cluster to itself.
-pytestmark = pytest.mark.xdist_group("chart")
 
 RESTRICTED = {
     "runAsNonRoot": True,

@@ -10,8 +10,6 @@ from outrider_tracker.auth.tokens import Cluster, InvalidTokenError, TokenVerifi
 from outrider_tracker.core.principals import Controller
 from tests.integration.chart.conftest import Release
 
-pytestmark = pytest.mark.xdist_group("chart")
-
 
 def test_the_trackers_account_reads_the_keys_that_the_controllers_token_is_signed_with(
     release: Release, tmp_path: Path

@@ -61,6 +61,13 @@ def sidecar(empty: Volume, binary: Path) -> Sidecar:
     return Sidecar(empty, binary)
 
 
+def until_down(process: subprocess.Popen[bytes]) -> None:
+    """Returns when the collector has ended and the pause before its next start has begun."""
+    assert process.stderr is not None
+    while b"starting it again" not in (line := process.stderr.readline()):
+        assert line, "supervise ended without a word about its collector"
+
+
 def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> bytes:
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
@@ -220,6 +227,7 @@ def test_last_words_where_the_collector_was_down(sidecar: Sidecar) -> None:
     """What lies on the volume beyond the released offsets, by stream, largest first."""
     process = sidecar.supervise("no-such-collector")
     assert sidecar.wait().returncode == 0
+    until_down(process)
     root = sidecar.volume.root
     start = root / "containers" / "train" / "0"
     rank = start / "torch" / "none_ab" / "attempt_0" / "1"
@@ -257,6 +265,7 @@ def test_last_words_where_the_collector_said_none(sidecar: Sidecar) -> None:
 def test_last_words_stay_below_four_kib_with_hostile_names(sidecar: Sidecar) -> None:
     process = sidecar.supervise("no-such-collector")
     assert sidecar.wait().returncode == 0
+    until_down(process)
     user = sidecar.volume.root / "user"
     for n in range(60):
         (user / ('\x01"\n' * 12 + f"{n}.jsonl")).write_bytes(b"x" * (n + 1))

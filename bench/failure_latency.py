@@ -13,18 +13,13 @@ import sys
 import time
 import uuid
 
-from tests.e2e.kube import Kube, Obj, wait_for
+from tests.e2e.kube import Kube, wait_for
 from tests.e2e.product import ENDED, Product, Tracker, names_of, state
 from tests.e2e.recorder import Recorder
 from tools.cluster import Cluster
 from tools.demo import ready
 
 EVERY = 0.05  # seconds between two looks
-
-
-def true_conditions(job: Obj) -> set[str]:
-    """Types of the Job's conditions that are True."""
-    return {c["type"] for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
 
 
 def measure(product: Product, ns: str, example: str) -> dict[str, float]:
@@ -35,7 +30,7 @@ def measure(product: Product, ns: str, example: str) -> dict[str, float]:
     def look() -> bool:
         now = time.time()
         run = product.run_of(ns, job["metadata"]["uid"]) or {}
-        types = true_conditions(product.kube.get("Job", *names_of(job)) or {})
+        types = product.job_conditions(*names_of(job))
         failure = run.get("status", {}).get("failure") or {}
         for name, there in (
             ("named", failure.get("rank") == 3),

@@ -30,8 +30,6 @@ CONTAINER: Final = "outrider.dev/container"  # comma separated names of the trai
 LINGER: Final = "outrider.dev/linger"  # "30s": how long the sidecar may wait at the end for a tracker that is away
 METRICS_INTERVAL: Final = "outrider.dev/metrics-interval"  # "10s": how often system metrics are sampled
 
-# Annotations of a pod template that only describe the Run; the controller reads them, the webhook ignores them.
-RUN_ANNOTATIONS: Final = (PROJECT, RUN_ID, DISPLAY_NAME, GROUP_NAME, JOB_TYPE, TAGS, NOTES, CONFIG)
 
 # ---------------------------------------------------------------- what Outrider itself writes
 INJECTED: Final = "outrider.dev/injected"  # annotation of a pod: what was added, with the version
@@ -55,7 +53,6 @@ AUDIENCE: Final = "outrider"  # audience of every projected token that the track
 FILES_MOUNT: Final = "/outrider-files"  # trainer volumes that files are read from: FILES_MOUNT/<volume name>, read only
 
 # Folders of the shared volume, relative to it.
-DIR_BIN: Final = "bin"
 DIR_CONTAINERS: Final = "containers"  # containers/<container>/<start>/: written by `rider wrap` of that container start
 DIR_USER: Final = "user"  # user/*.jsonl: one object a line, written by training code
 DIR_SIDECAR: Final = "sidecar"  # the collector's own: cursors, its events and metrics

@@ -90,11 +90,10 @@ class Product:
         pods = self.kube.list("Pod", ns, labelSelector=f"batch.kubernetes.io/job-name={job}")
         return sorted(pods, key=lambda pod: pod["metadata"]["name"])
 
-    def job_condition(self, ns: str, job: str, kind: str) -> Obj | None:
-        """A condition of a Job that is True."""
+    def job_conditions(self, ns: str, job: str) -> set[str]:
+        """Types of a Job's conditions that are True."""
         found = self.kube.get("Job", ns, job) or {}
-        conditions = found.get("status", {}).get("conditions", [])
-        return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+        return {c["type"] for c in found.get("status", {}).get("conditions", []) if c["status"] == "True"}
 
     def part(self, component: str) -> list[Obj]:
         """The running pods of controller, webhook or tracker."""

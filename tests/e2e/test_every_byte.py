@@ -158,7 +158,7 @@ def test_tracker_gone_for_good(product: Product, start: Callable[..., Pair]) -> 
     with faults.packets_dropped(product.nodes, addresses, TRACKER_PORT):
         for job in pair.jobs:
             ns, name = names_of(job)
-            wait_for(f"Job {name} to be Complete", partial(product.job_condition, ns, name, "Complete"), 180)
+            wait_for(f"Job {name} to be Complete", partial(complete, product, ns, name), 180)
         written = [product.recorder.written(pod_uids) for pod_uids in pair.pod_uids]
     for job, sizes in zip(pair.jobs, written, strict=True):
         run = product.wait_run(job, "the loss in the Run's status", lost, 60)
@@ -178,3 +178,8 @@ def lost(run: Obj) -> int:
 def lost_exactly(count: int, run: Obj) -> bool:
     """Whether the Run says just this many."""
     return lost(run) == count
+
+
+def complete(product: Product, ns: str, job: str) -> bool:
+    """Whether Kubernetes says that the Job has succeeded."""
+    return "Complete" in product.job_conditions(ns, job)

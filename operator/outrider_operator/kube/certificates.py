@@ -6,7 +6,6 @@ The holder of the Lease calls it.
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import logging
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from outrider_operator.core.certificate_entries import AUTHORITY, CA_CERT
 from outrider_operator.core.certificate_secrets import join, writes
 from outrider_operator.core.certificates import Decision, Names, Step, carry_out, decide
+from outrider_operator.kube.secrets import text_entries
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ async def ensure_certificates(
 
     """
     found = {name: await _existing(api, namespace, name) for name in (secret, ca_secret)}
-    shared, authority = _decode(found[secret]), _decode(found[ca_secret])
+    shared, authority = text_entries(found[secret]), text_entries(found[ca_secret])
     data = join(shared, authority)
     decision = decide(data, now, names)
     if decision.step is not Step.KEEP:
@@ -124,19 +124,9 @@ def trust_patch(configuration: Mapping[str, Any], bundle: str) -> list[dict[str,
     return patch
 
 
-def _decode(secret: Mapping[str, Any]) -> dict[str, str]:
-    out = {}
-    for key, value in (secret.get("data") or {}).items():
-        try:
-            out[key] = base64.b64decode(value).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            log.warning("Secret %s: the entry %s is no text; left as it is", secret["metadata"].get("name"), key)
-    return out
-
-
 def _with(secret: Mapping[str, Any], entries: Mapping[str, str]) -> dict[str, Any]:
     """The Secret with these text entries and no other; what is no text stays."""
-    text = _decode(secret).keys()
+    text = text_entries(secret).keys()
     binary = {key: value for key, value in (secret.get("data") or {}).items() if key not in text}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in entries.items()}
     return {**secret, "data": {**binary, **encoded}}

@@ -6,8 +6,6 @@ Raw HTTP, so that the webhook needs no Kubernetes client. The right it needs is 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +14,7 @@ from typing import Any, Final
 import aiohttp
 
 from outrider_operator.kube.credentials import Credentials
+from outrider_operator.kube.secrets import text_entries
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ async def _list_and_watch(
     async with session.get(url, params=query, headers=_headers(credentials)) as response:
         listed = await _json(response)
     for item in listed.get("items") or ():
-        yield _decode(item)
+        yield text_entries(item)
     version = listed["metadata"]["resourceVersion"]
     query |= {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
     while True:
@@ -73,7 +72,7 @@ async def _list_and_watch(
                     raise _ExpiredError
                 version = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] in {"ADDED", "MODIFIED"}:
-                    yield _decode(event["object"])
+                    yield text_entries(event["object"])
         await asyncio.sleep(_BACKOFF[0])  # whatever ends the watch at once must not make it a busy loop
 
 
@@ -86,14 +85,3 @@ async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:
     response.raise_for_status()
     found: dict[str, Any] = await response.json()
     return found
-
-
-def _decode(secret: Mapping[str, Any]) -> dict[str, str]:
-    """The Secret's text entries; bytes that are no text are left out, since PEM is."""
-    out = {}
-    for key, value in (secret.get("data") or {}).items():
-        try:
-            out[key] = base64.b64decode(value).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            log.warning("Secret %s: the entry %s is no text; left out", secret["metadata"].get("name"), key)
-    return out

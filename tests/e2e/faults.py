@@ -29,8 +29,10 @@ def processes(pod: dict[str, Any], container: str) -> dict[int, str]:
     wanted = container_id(pod, container)
     hierarchy = CGROUPS / "memory" if (CGROUPS / "memory").is_dir() else CGROUPS
     found: dict[int, str] = {}
-    for procs in hierarchy.glob(f"**/{wanted}/cgroup.procs"):
-        for pid in map(int, procs.read_text().split()):
+    for folder, _, _ in os.walk(hierarchy):  # groups come and go meanwhile; `Path.glob` would raise then
+        if Path(folder).name != wanted:
+            continue
+        for pid in map(int, Path(folder, "cgroup.procs").read_text().split()):
             with contextlib.suppress(OSError):  # it may end while we look
                 found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return found

@@ -9,8 +9,11 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
+
+K = TypeVar("K")
 
 
 class Record(NamedTuple):
@@ -31,6 +34,12 @@ STREAM = re.compile(
 )
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that the kubelet may be taking away meanwhile; `Path.glob` would raise then."""
+    for parent, _, names in os.walk(folder):  # what cannot be listed any more is passed over
+        yield from (Path(parent, name) for name in names)
+
+
 class Recorder:
     """Watches the `work/record` folders of a cluster's pods in a thread of its own until it is closed."""
 
@@ -48,26 +57,19 @@ class Recorder:
             self._look()
 
     def _look(self) -> None:
-        self._look_at_streams()
-        for path in self._root.glob("n*/kubelet/pods/*/volumes/kubernetes.io~empty-dir/work/record/*"):
-            found = NAME.search(str(path))
-            if not found:
-                continue
-            key = Record(found["uid"], int(found["rank"]), int(found["restart"]), found["stream"])
-            with self._lock:
-                if key not in self._open:
-                    try:
-                        self._open[key] = path.open("rb")
-                    except FileNotFoundError:  # the pod went between the look and the opening
-                        continue
+        for volumes in self._root.glob("n*/kubelet/pods/*/volumes/kubernetes.io~empty-dir"):
+            for path in _files(volumes / "outrider"):
+                if found := STREAM.search(str(path)):
+                    self._keep(self._streams, (found["uid"], found["name"]), path)
+            for path in _files(volumes / "work" / "record"):
+                if found := NAME.search(str(path)):
+                    record = Record(found["uid"], int(found["rank"]), int(found["restart"]), found["stream"])
+                    self._keep(self._open, record, path)
 
-    def _look_at_streams(self) -> None:
-        for path in self._root.glob("n*/kubelet/pods/*/volumes/kubernetes.io~empty-dir/outrider/**/*"):
-            found = STREAM.search(str(path))
-            key = (found["uid"], found["name"]) if found else None
-            if key and key not in self._streams:
-                with contextlib.suppress(FileNotFoundError), self._lock:
-                    self._streams[key] = path.open("rb")
+    def _keep(self, files: dict[K, BinaryIO], key: K, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError), self._lock:  # the pod may go between the look and the opening
+            if key not in files:
+                files[key] = path.open("rb")
 
     def written(self, pod_uids: set[str]) -> dict[tuple[str, str], int]:
         """(pod UID, stream name) -> bytes ever written, of every stream on these pods' shared volumes."""

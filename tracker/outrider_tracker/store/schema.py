@@ -10,19 +10,28 @@ from typing import Final
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
-CREATE TABLE entity (name TEXT PRIMARY KEY, created REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE project (
-  entity TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL, PRIMARY KEY (entity, name)
+-- An entity owns projects: a team (a namespace's name by default), or a user by its own name.
+CREATE TABLE entity (
+  name TEXT PRIMARY KEY, kind TEXT NOT NULL DEFAULT 'team' CHECK (kind IN ('user', 'team')), created REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE project (
+  id INTEGER PRIMARY KEY, entity TEXT NOT NULL, name TEXT NOT NULL,
+  visibility TEXT NOT NULL DEFAULT 'team' CHECK (visibility IN ('private', 'team', 'public')),
+  creator INTEGER,              -- the user whom a private project belongs to
+  description TEXT NOT NULL DEFAULT '', created REAL NOT NULL, UNIQUE (entity, name)
+);
 
--- People.
+-- People, and the service accounts of teams.
 CREATE TABLE user (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, admin INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, admin INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL,
+  kind TEXT NOT NULL DEFAULT 'person' CHECK (kind IN ('person', 'service')), email TEXT NOT NULL DEFAULT '',
+  default_entity TEXT,          -- where runs go that name no entity; NULL: the user's own
+  disabled REAL                 -- since when its keys open nothing
 );
 CREATE TABLE api_key (
-  lookup BLOB PRIMARY KEY,      -- first 8 bytes of SHA-256 of the key: finds the row
+  lookup BLOB PRIMARY KEY,      -- first 8 bytes of SHA-256 of the key: finds the row, and names it for people
   hash BLOB NOT NULL,           -- SHA-256 of the key: compared in constant time
-  user INTEGER NOT NULL REFERENCES user(id), created REAL NOT NULL
+  user INTEGER NOT NULL REFERENCES user(id), created REAL NOT NULL, description TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE member (
   user INTEGER NOT NULL REFERENCES user(id), entity TEXT NOT NULL,
@@ -103,7 +112,7 @@ CREATE TABLE unit (             -- a container start, or a rank in it
 );
 CREATE UNIQUE INDEX unit_key ON unit (source, container, start, role, pid, ifnull(rank, -1), restart);
 
--- Decoded from metrics and user lines.
+-- Decoded from metrics and user lines of a source, or (`source` is minus its id) from the lines of an SDK run.
 CREATE TABLE series (
   id INTEGER PRIMARY KEY, source INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL,
   rank INTEGER, container TEXT NOT NULL DEFAULT '', count INTEGER NOT NULL DEFAULT 0,
@@ -136,7 +145,7 @@ CREATE INDEX user_item_by_source ON user_item (source, type, id);
 
 -- Files.
 CREATE TABLE blob (
-  sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, created REAL NOT NULL
+  sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, created REAL NOT NULL, md5 TEXT    -- base64, where it was computed
 ) WITHOUT ROWID;
 CREATE TABLE upload (
   id TEXT PRIMARY KEY, source INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
@@ -150,6 +159,76 @@ CREATE TABLE file (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX file_version ON file (source, path, version);
 CREATE INDEX file_by_content ON file (source, sha256);
+
+-- SDK runs: what one wandb.init() makes. Who writes what: docs/decisions/0007.
+CREATE TABLE sdk_run (
+  id INTEGER PRIMARY KEY, project INTEGER NOT NULL REFERENCES project(id),
+  name TEXT NOT NULL,           -- the SDK's run id
+  display_name TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '', group_name TEXT NOT NULL DEFAULT '',
+  job_type TEXT NOT NULL DEFAULT '', sweep TEXT NOT NULL DEFAULT '', tags_json TEXT NOT NULL DEFAULT '[]',
+  config_json TEXT NOT NULL DEFAULT '{}', summary_json TEXT NOT NULL DEFAULT '{}',
+  host TEXT NOT NULL DEFAULT '', program TEXT NOT NULL DEFAULT '', repo TEXT NOT NULL DEFAULT '',
+  commit_hash TEXT NOT NULL DEFAULT '',
+  user INTEGER,                 -- who made it; NULL: a pod
+  run_id TEXT,                  -- the Run whose pod made it
+  state TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('pending', 'running', 'finished', 'failed', 'crashed',
+    'killed', 'preempting', 'preempted')),
+  created REAL NOT NULL, updated REAL NOT NULL, heartbeat REAL NOT NULL, ended REAL, exit_code INTEGER,
+  stop_asked INTEGER NOT NULL DEFAULT 0,
+  branch INTEGER NOT NULL DEFAULT 0,            -- raised by a rewind, which fences the writers of older ones
+  parent INTEGER, parent_step INTEGER,          -- forked from that run: its rows up to this step stand before ours
+  next_step INTEGER NOT NULL DEFAULT 0,         -- given to rows of shared mode, which bring none
+  deleted REAL
+);
+CREATE UNIQUE INDEX sdk_run_key ON sdk_run (project, name) WHERE deleted IS NULL;
+CREATE INDEX sdk_run_by_age ON sdk_run (project, created DESC, id DESC) WHERE deleted IS NULL;
+CREATE INDEX sdk_run_by_run ON sdk_run (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX sdk_run_alive ON sdk_run (heartbeat) WHERE state IN ('running', 'preempting') AND deleted IS NULL;
+
+-- The lines of one file of one writer (client '' outside shared mode). Its first `base_count` lines are those of `base`:
+-- the branch before a rewind, or the parent of a fork.
+CREATE TABLE line_space (
+  id INTEGER PRIMARY KEY, run INTEGER NOT NULL, branch INTEGER NOT NULL,
+  file TEXT NOT NULL CHECK (file IN ('history', 'events', 'console')), client TEXT NOT NULL DEFAULT '',
+  base INTEGER, base_count INTEGER NOT NULL DEFAULT 0,
+  count INTEGER NOT NULL DEFAULT 0,             -- one more than the highest line's number
+  last REAL,                                    -- when something was written
+  base_decoded INTEGER NOT NULL DEFAULT 0, decoded INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (run, branch, file, client)
+);
+CREATE INDEX line_space_by_base ON line_space (base) WHERE base IS NOT NULL;
+CREATE INDEX line_space_to_decode ON line_space (id)
+  WHERE file != 'console' AND (decoded < newest OR base_decoded < base_count);
+-- Lines [first, first + count); where blocks overlap the one with the higher `seq` counts.
+CREATE TABLE line_block (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
+  step_low INTEGER, step_high INTEGER,          -- of the rows of history
+  bytes INTEGER NOT NULL, received REAL NOT NULL,
+  data BLOB NOT NULL                            -- zlib of a JSON array of texts
+);
+CREATE INDEX line_block_at ON line_block (space, first);
+CREATE INDEX line_block_by_seq ON line_block (space, seq);
+-- Decoded from lines of history. `type`: number, string, image-file …; `last_json`: the newest value, if short.
+CREATE TABLE history_key (
+  run INTEGER NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, count INTEGER NOT NULL, last_json TEXT,
+  PRIMARY KEY (run, key, type)
+) WITHOUT ROWID;
+CREATE TABLE media (            -- values with a _type: what the run's page shows
+  id INTEGER PRIMARY KEY, run INTEGER NOT NULL, key TEXT NOT NULL, step INTEGER, type TEXT NOT NULL,
+  data_json TEXT NOT NULL
+);
+CREATE INDEX media_by_run ON media (run, key, step);
+-- Files of SDK runs: the newest content of each name.
+CREATE TABLE run_file (
+  run INTEGER NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, updated REAL NOT NULL,
+  PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE INDEX run_file_by_content ON run_file (sha256);
+CREATE TABLE alert (
+  id INTEGER PRIMARY KEY, run INTEGER NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL, severity TEXT NOT NULL,
+  wait REAL NOT NULL, created REAL NOT NULL
+);
+CREATE INDEX alert_by_run ON alert (run, id);
 """,
 )
 

@@ -1,0 +1,1 @@
+"""Resolvers of the W&B schema, one module an area, beside schema/<area>.graphql."""

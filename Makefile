@@ -25,7 +25,7 @@ demo: prerequisites-demo venv rider web cluster-programs ## a real cluster, Outr
 	$(PYTHON) -m tools.demo up
 
 .PHONY: test
-test: prerequisites venv lint check-web rider cluster-programs ## everything that gates a change
+test: prerequisites venv lint check-web rider cluster-programs sdk-venvs ## everything that gates a change
 	@# built here and not within a test's time limit; without root there are no nodes to run them on
 	@if [[ $$(id -u) == 0 ]]; then $(PYTHON) -m tools.images build; fi
 	$(PYTHON) -m pytest $(PYTEST)
@@ -68,6 +68,10 @@ endif
 .PHONY: rider
 rider: prerequisites-build ## the static program of the sidecar
 	$(MAKE) -C sidecar/rider
+
+.PHONY: sdk-venvs
+sdk-venvs: venv ## a virtual environment for each W&B SDK release that is supported, in the cache (a minute, once)
+	$(PYTHON) -m tools.sdk_venvs >/dev/null
 
 .PHONY: web
 web: $(STATIC)/index.html ## the tracker's web UI

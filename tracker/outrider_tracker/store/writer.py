@@ -2,11 +2,13 @@
 
 A job is a function of the connection. Each runs in its own savepoint: if it raises, only its own changes are undone and
 its caller gets the error. Callers get their results after the commit, never before.
+
+A job belongs to a tenant (an entity, or "" for the tracker's own work). Tenants share the writer by the time their jobs
+take; the jobs of one tenant run in the order they were submitted.
 """
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
 import time
@@ -16,12 +18,16 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from outrider_tracker import failpoints
+from outrider_tracker.core.fairness import FairQueue
 from outrider_tracker.store.errors import StorageFullError, StoreBrokenError, StoreError
 
 T = TypeVar("T")
 MAX_SECONDS: Final = 0.02  # a group is closed after this long …
 MAX_BYTES: Final = 4 << 20  # … or this much payload
+SHARED_SECONDS: Final = 0.005  # … or this, once it holds jobs of several tenants: one's haul is not another's delay
 MAX_WAITING: Final = 10_000  # jobs; more than that is a stuck disk, and callers are told to come back
+OWN: Final = ""  # the tracker's own work: decoding, sealing, compaction
+OWN_WEIGHT: Final = 4.0  # as many tenants' share of the writer: what is taken in must be decoded, too
 
 Job = Callable[[sqlite3.Connection], Any]
 
@@ -30,12 +36,8 @@ Job = Callable[[sqlite3.Connection], Any]
 class _Waiting:
     job: Job
     weight: int
+    tenant: str
     future: Future[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    pass
 
 
 class WriterClosedError(StoreError):
@@ -68,11 +70,11 @@ class Writer:
         self, connection: sqlite3.Connection, on_broken: Callable[[StoreBrokenError], None] | None = None
     ) -> None:
         self._connection = connection
-        self._queue: queue.Queue[_Waiting | _Stop] = queue.Queue()
+        self._queue: FairQueue[_Waiting] = FairQueue(MAX_WAITING, {OWN: OWN_WEIGHT})
         self._on_broken = on_broken
         self.broken: StoreBrokenError | None = None
         self._closed = False
-        self._gate = threading.Lock()
+        self._gate = threading.Condition()
         self.commits = 0
         self.jobs = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -81,10 +83,10 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Jobs that wait for their turn, about."""
-        return self._queue.qsize()
+        return len(self._queue)
 
-    def submit(self, job: Callable[[sqlite3.Connection], T], weight: int = 0) -> Future[T]:
-        """Queues a job; `weight` is its payload in bytes.
+    def submit(self, job: Callable[[sqlite3.Connection], T], weight: int = 0, tenant: str = OWN) -> Future[T]:
+        """Queues a job; `weight` is its payload in bytes, `tenant` the entity that it is done for.
 
         The future fails with StorageFullError, StoreBrokenError, WriterClosedError, WriterBusyError, or whatever the
         job raised.
@@ -95,17 +97,18 @@ class Writer:
                 future.set_exception(WriterClosedError("the tracker is stopping: send the request again"))
             elif self.broken is not None:
                 future.set_exception(self.broken)
-            elif self._queue.qsize() >= MAX_WAITING:
+            elif not self._queue.room(tenant):
                 future.set_exception(
                     WriterBusyError("the tracker's disk does not keep up: send the request again later")
                 )
             else:
-                self._queue.put(_Waiting(job, weight, future))
+                self._queue.push(tenant, _Waiting(job, weight, tenant, future))
+                self._gate.notify()
         return future
 
-    def run(self, job: Callable[[sqlite3.Connection], T], weight: int = 0) -> T:
+    def run(self, job: Callable[[sqlite3.Connection], T], weight: int = 0, tenant: str = OWN) -> T:
         """Submits and waits (never from the writer's own thread)."""
-        return self.submit(job, weight).result()
+        return self.submit(job, weight, tenant).result()
 
     def close(self) -> None:
         """Commits what waits and closes the connection."""
@@ -113,51 +116,56 @@ class Writer:
             if self._closed:
                 return
             self._closed = True
-            self._queue.put(_Stop())
+            self._gate.notify()
         self._thread.join()
         self._connection.close()
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            first = self._queue.get()
-            if isinstance(first, _Stop):
-                return
-            stopping = self._group(first)
+        while True:
+            with self._gate:
+                self._gate.wait_for(lambda: self._closed or len(self._queue))
+                if not len(self._queue):
+                    return
+                _, first = self._queue.pop()
+            self._group(first)
 
-    def _group(self, first: _Waiting) -> bool:
-        """One transaction; true if a stop was met while filling it."""
+    def _group(self, first: _Waiting) -> None:
+        """One transaction."""
         done: list[tuple[_Waiting, Any]] = []
-        stopping = False
+        begun = time.monotonic()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            deadline = time.monotonic() + MAX_SECONDS
-            weight = 0
+        except sqlite3.Error as error:
+            self._undo([(first, None)] if first.future.set_running_or_notify_cancel() else [], error)
+            return
+        try:
+            weight, tenants = 0, {OWN}
             waiting: _Waiting | None = first
             while waiting is not None:
+                started = time.monotonic()
                 self._one(waiting, done)
+                ended = time.monotonic()
+                tenants.add(waiting.tenant)
                 weight += waiting.weight
-                waiting = None
-                if weight < MAX_BYTES and time.monotonic() < deadline:
-                    waiting, stopping = self._more()
+                limit = SHARED_SECONDS if len(tenants) > 2 else MAX_SECONDS
+                full = weight >= MAX_BYTES or ended - begun >= limit
+                waiting = self._next(waiting.tenant, ended - started, full=full)
             failpoints.passing(failpoints.BEFORE_COMMIT)
             self._connection.execute("COMMIT")
             failpoints.passing(failpoints.AFTER_COMMIT)
         except (sqlite3.Error, StoreError) as error:
             self._undo(done, error)
-            return stopping
+            return
         self.commits += 1
         self.jobs += len(done)
         for finished, result in done:
             finished.future.set_result(result)
-        return stopping
 
-    def _more(self) -> tuple[_Waiting | None, bool]:
-        try:
-            item = self._queue.get_nowait()
-        except queue.Empty:
-            return None, False
-        return (None, True) if isinstance(item, _Stop) else (item, False)
+    def _next(self, tenant: str, seconds: float, *, full: bool) -> _Waiting | None:
+        """Charges a tenant for its job; the next job of the group, if there is one and the group is not full."""
+        with self._gate:
+            self._queue.charge(tenant, seconds)
+            return None if full or not len(self._queue) else self._queue.pop()[1]
 
     def _one(self, waiting: _Waiting, done: list[tuple[_Waiting, Any]]) -> None:
         if not waiting.future.set_running_or_notify_cancel():

@@ -91,8 +91,8 @@ def test_a_group_of_several_tenants_is_closed_soon(
     first.result(30)
     for job in jobs:
         job.result(30)
-    # [first, b], [b, …, b, a], [a, …, a]: who waited for the long first job of the other goes before its next one
-    assert writer.commits - before == 3
+    # From [first, b], [b, …, b, a], [a, …, a] to [first, b], [a, b], …: as long as the first one took.
+    assert writer.commits - before >= 3
 
 
 def test_a_database_that_cannot_be_had_answers_the_job(tmp_path: Path) -> None:

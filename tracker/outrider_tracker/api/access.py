@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from outrider_sidecar import contract
 from outrider_tracker.api.errors import CROSS_SITE, ApiError, missing
+from outrider_tracker.auth.credentials import secret_of
 from outrider_tracker.core.principals import Person
 from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.services import Services
@@ -34,9 +35,9 @@ class Access:
         """Who asks: by API key, else by session cookie. 401 otherwise; today's roles count, not those at login."""
         header = request.headers.get("authorization")
         if header is not None:
-            scheme, _, key = header.partition(" ")
-            if scheme.lower() == "bearer" and key.strip():
-                return await self.by_key(key.strip())
+            key = secret_of(header)
+            if key is not None:
+                return await self.by_key(key)
             raise _unauthenticated("The Authorization header is no `Bearer <API key>`.")
         cookie = request.cookies.get(COOKIE)
         name = None if cookie is None else self.services.signer.verify(PURPOSE, cookie)
@@ -51,8 +52,8 @@ class Access:
         person = await self.services.read(self.services.people.authenticate_key, key)
         if person is None:
             raise _unauthenticated(
-                "The tracker does not know this API key. Check that it is whole; an administrator makes a new one "
-                "with `outrider-tracker user add`."
+                "The tracker does not know this API key, or its user is disabled. Check that it is whole; an "
+                "administrator makes a new one with `outrider-tracker key add`."
             )
         return person
 
@@ -68,27 +69,30 @@ class Access:
     async def run(self, person: Person, entity: str, project: str, run: str) -> Run:
         """The Run at this address, else 404."""
         found = await self.services.read(self.services.reader.get_run, run)
-        if found is None or (found.entity, found.project) != (entity, project) or not _may_read(person, found.entity):
+        if found is None or (found.entity, found.project) != (entity, project):
+            raise missing(f"run {run!r} in {entity}/{project}")
+        if not await self._may_read(person, found.entity, found.id):
             raise missing(f"run {run!r} in {entity}/{project}")
         return found
 
     async def file(self, person: Person, file: str) -> StoredFile:
         """The file, else 404."""
         found = await self.services.read(self.services.reader.get_file, file)
-        if found is None or not _may_read(person, found.info.entity):
+        if found is None or not await self._may_read(person, found.info.entity, found.info.run):
             raise missing(f"file {file!r}")
         return found
 
     async def stream(self, person: Person, stream: int) -> StreamInfo:
         """The stream, else 404."""
         found = await self.services.read(self.services.reader.get_stream, stream)
-        if found is None or not _may_read(person, found.entity):
+        if found is None or not await self._may_read(person, found.entity, found.run):
             raise missing(f"stream {stream}")
         return found
 
-
-def _may_read(person: Person, entity: str) -> bool:
-    return may(person, Action.READ, Target(entity))
+    async def _may_read(self, person: Person, entity: str, run: str | None) -> bool:
+        """Whether the person may see what belongs to a Run (None: to no Run yet) of the entity."""
+        project = None if run is None else await self.services.read(self.services.reader.project_of_run, run)
+        return may(person, Action.READ, Target(entity, project=project))
 
 
 def refuse_cross_site(request: Request) -> None:

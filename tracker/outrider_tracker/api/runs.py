@@ -48,7 +48,7 @@ def router(access: Access) -> APIRouter:
     ) -> Any:
         """Runs that the caller may read, newest first. `next` goes into `cursor`; new Runs do not shift the pages."""
         person = await access.person(request)
-        chosen = RunFilter(person.readable_entities(), entity or None, project or None, state, q or None)
+        chosen = RunFilter(person, entity or None, project or None, state, q or None)
         try:
             page = await services.read(reader.list_runs, chosen, limit, cursor or None)
         except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.requests import Request
 
 from outrider_sidecar import contract
+from outrider_tracker.auth.credentials import secret_of
 from outrider_tracker.auth.jwks import KeysUnavailableError
 from outrider_tracker.auth.tokens import InvalidTokenError, TokenVerifier
 from outrider_tracker.core.errors import RefusedError
@@ -17,6 +18,7 @@ from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.store.people import SqlitePeople
 
 _TOKEN_DOTS: Final = 2  # header.payload.signature; API keys have none
+_RETRY_SECONDS: Final = 2  # until the controller has joined a young pod
 
 
 class Gate:
@@ -29,22 +31,35 @@ class Gate:
 
     async def principal(self, request: Request) -> Principal:
         """Who sent the request. RefusedError: unauthenticated (401), unavailable (503, never 401)."""
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        secret = secret.strip()
-        if scheme.lower() != "bearer" or not secret:
-            raise RefusedError(contract.ERROR_UNAUTHENTICATED, "send Authorization: Bearer <token or API key>")
+        secret = secret_of(request.headers.get("authorization", ""))
+        if secret is None:
+            raise RefusedError(
+                contract.ERROR_UNAUTHENTICATED,
+                "send Authorization: Bearer <token or API key>, or Basic with user api and the key as password",
+            )
         if self._tokens is not None:
             known = self._tokens.remembered(secret)
             if known is not None:
                 return known
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._look_up, secret)
 
+    async def visitor(self, request: Request) -> Principal | None:
+        """Who asks at W&B's door; None: no credentials at all. Pods know their place. RefusedError as above."""
+        if "authorization" not in request.headers:
+            return None
+        found = await self.principal(request)
+        if not isinstance(found, Pod):
+            return found
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._people.placed, found)
+
     def _look_up(self, secret: str) -> Principal:
         if secret.count(".") == _TOKEN_DOTS:
             return self._by_token(secret)
         person = self._people.authenticate_key(secret)
         if person is None:
-            raise RefusedError(contract.ERROR_UNAUTHENTICATED, "this API key is not known here")
+            raise RefusedError(
+                contract.ERROR_UNAUTHENTICATED, "this API key is not known here, or its user is disabled"
+            )
         return person
 
     def _by_token(self, secret: str) -> Principal:
@@ -63,17 +78,28 @@ class Gate:
             ) from None
 
 
-def demand(principal: Principal, action: Action, target: Target) -> None:
-    """RefusedError (forbidden) unless the rules allow it."""
-    if not may(principal, action, target):
-        what = (
-            f"source {target.source}"
-            if target.source
-            else f"entity {target.entity}"
-            if target.entity
-            else "the tracker"
+def demand(principal: Principal | None, action: Action, target: Target) -> None:
+    """RefusedError unless the rules allow it: forbidden; for nobody unauthenticated; for a young pod unavailable."""
+    if may(principal, action, target):
+        return
+    if principal is None:
+        raise RefusedError(contract.ERROR_UNAUTHENTICATED, "nobody is logged in: send an API key")
+    young = isinstance(principal, Pod) and principal.place is None and principal.entity == target.entity
+    if young and action in {Action.READ, Action.WRITE}:
+        raise RefusedError(
+            contract.ERROR_UNAVAILABLE,
+            f"{_named(principal)} is not joined to a Run yet: the controller does so within seconds, try again",
+            retry_after=_RETRY_SECONDS,
         )
-        raise RefusedError(contract.ERROR_FORBIDDEN, f"{_named(principal)} may not {action.value} {what}")
+    raise RefusedError(contract.ERROR_FORBIDDEN, f"{_named(principal)} may not {action.value} {_what(target)}")
+
+
+def _what(target: Target) -> str:
+    if target.source:
+        return f"source {target.source}"
+    if target.project is not None:
+        return f"{'this run of ' if target.run is not None else ''}project {target.entity}/{target.project.name}"
+    return f"entity {target.entity}" if target.entity else "the tracker"
 
 
 def _named(principal: Principal) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from outrider_tracker.store.projects import Project
 from outrider_tracker.store.records import (
     Collection,
     FileInfo,
@@ -68,6 +69,9 @@ class ReadStore(Protocol):
 
     def get_run(self, run: str) -> Run | None:
         """The Run with its whole record."""
+
+    def project_of_run(self, run: str) -> Project | None:
+        """The project of a Run: who may see what belongs to it."""
 
     def collection(self, run: str) -> Collection:
         """How complete the Run's data is; zeros for an unknown Run."""

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from outrider_tracker.store import files, logs, read_lines, read_ranks, read_series, runs
+from outrider_tracker.store import files, logs, projects, read_lines, read_ranks, read_series, runs
 from outrider_tracker.store.blobs import BlobFolder
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.interfaces import BlobStore
 from outrider_tracker.store.logs import Snapshot, StreamKey
+from outrider_tracker.store.projects import Project
 from outrider_tracker.store.records import (
     Collection,
     FileInfo,
@@ -65,6 +66,11 @@ class SqliteReadStore:
         """See ReadStore."""
         with self._readers.snapshot() as connection:
             return runs.get_run(connection, run, self._now())
+
+    def project_of_run(self, run: str) -> Project | None:
+        """See ReadStore."""
+        with self._readers.snapshot() as connection:
+            return projects.project_of_run(connection, run)
 
     def collection(self, run: str) -> Collection:
         """See ReadStore."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from outrider_tracker.core.principals import Person
+
 T = TypeVar("T")
 Json = dict[str, Any]
 
@@ -58,9 +60,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """What `list_runs` selects. `entities`: the only ones the caller may read, None = all. `q`: part of id or name."""
+    """What `list_runs` selects. `reader`: who asks, None = all of them. `q`: part of id or name."""
 
-    entities: Sequence[str] | None = None
+    reader: Person | None = None
     entity: str | None = None
     project: str | None = None
     state: str | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from outrider_tracker.store.projects import visible_projects_condition
 from outrider_tracker.store.records import Collection, Json, Page, Run, RunFilter
 
 MAX_PAGE: Final = 500
@@ -101,9 +102,10 @@ def list_runs(connection: sqlite3.Connection, chosen: RunFilter, limit: int, cur
 def _where(chosen: RunFilter) -> tuple[list[str], list[Any]]:
     where: list[str] = []
     values: list[Any] = []
-    if chosen.entities is not None:
-        where.append(f"entity IN ({','.join('?' * len(chosen.entities))})")
-        values += chosen.entities
+    if chosen.reader is not None and not chosen.reader.admin:
+        visible, seen = visible_projects_condition(chosen.reader)
+        where.append(f"(entity, project) IN (SELECT project.entity, project.name FROM project WHERE {visible})")  # noqa: S608
+        values += seen
     for column, value in (("entity", chosen.entity), ("project", chosen.project), ("state", chosen.state)):
         if value is not None:
             where.append(f"{column} = ?")

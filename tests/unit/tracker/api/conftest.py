@@ -14,8 +14,10 @@ from fastapi import FastAPI
 
 from outrider_tracker.api import mount
 from outrider_tracker.core.principals import Person, Role
+from outrider_tracker.core.rules import Visibility
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.services import Services
+from outrider_tracker.store.projects import Project
 from outrider_tracker.store.records import (
     Collection,
     FileInfo,
@@ -76,13 +78,18 @@ class MemoryReader:
         self.asked.append((chosen, limit, cursor))
         if cursor is not None and not cursor.isdigit():
             raise ValueError(cursor)
-        mine = [run for run in self.runs if chosen.entities is None or run.entity in chosen.entities]
+        asks = chosen.reader
+        mine = [run for run in self.runs if asks is None or asks.admin or run.entity in asks.roles]
         first = int(cursor or 0)
         rest = mine[first : first + limit]
         return Page(rest, str(first + limit) if first + limit < len(mine) else None)
 
     def get_run(self, run: str) -> Run | None:
         return next((each for each in self.runs if each.id == run), None)
+
+    def project_of_run(self, run: str) -> Project | None:
+        found = self.get_run(run)
+        return None if found is None else Project(1, found.entity, found.project, Visibility.TEAM, None, "", 0.0)
 
     def collection(self, run: str) -> Collection:
         raise NotImplementedError(run)

@@ -175,7 +175,7 @@ class TestWhatOneMaySee:
         assert names == ["mine"]
         names = [run["name"] for run in (await client.get("/api/v1/runs", headers=ROOT)).json()["items"]]
         assert names == ["mine", "theirs"]
-        assert [asked[0].entities for asked in reader.asked] == [("vision",), None]
+        assert [asked[0].reader.name for asked in reader.asked] == ["ada", "root"]
 
     @pytest.mark.parametrize("rest", ["", "/ranks", "/streams", "/series", "/series/data?key=loss", "/files"])
     async def test_a_foreign_run_and_a_missing_one_look_the_same(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider_tracker.core.frames import LostFrame
+from outrider_tracker.core.principals import Person, Role
 from outrider_tracker.store import pointcodec
 from outrider_tracker.store.logs import Data
 from outrider_tracker.store.points import SeriesKey
@@ -274,11 +275,11 @@ def test_runs_are_listed_newest_first_in_pages(tmp_path: Path) -> None:
                 break
         assert sorted(seen) == sorted(f"run-{number}" for number in range(25))
         assert seen[0] == "run-24"
-        only = store.reader.list_runs(RunFilter(entities=("a",)), 100)
+        only = store.reader.list_runs(RunFilter(Person("ada", roles={"a": Role.VIEWER})), 100)
         assert {run.entity for run in only.items} == {"a"}
         assert "config" not in only.items[0].record
         assert [run.id for run in store.reader.list_runs(RunFilter(q="N17"), 100).items] == ["run-17"]
-        assert store.reader.list_runs(RunFilter(entities=()), 100).items == []
+        assert store.reader.list_runs(RunFilter(Person("ada")), 100).items == []
         whole = store.reader.get_run("run-3")
         assert whole is not None
         assert whole.record["config"] == {"x": 1}

@@ -6,6 +6,7 @@ A series has at most one chunk that is not full; a seal joins it with the tail. 
 from __future__ import annotations
 
 import math
+import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from outrider_tracker.store.writer import Writer
 CHUNK: Final = 1000
 SEAL_SECONDS: Final = 300.0
 MAX_SERIES: Final = 20_000  # of one source; more is refused and counted
+_DROPPED: Final = -(1 << 62)  # owners below it are nobody: what they hold is to be removed
 _SEALED_AT_ONCE: Final = 8  # series in one transaction: encoding them must not hold up appends
 
 
@@ -71,6 +73,20 @@ def append(connection: sqlite3.Connection, source: int, batches: Mapping[SeriesK
     if refused:
         connection.execute("UPDATE source SET refused_series = refused_series + ? WHERE id = ?", (refused, source))
     return refused
+
+
+def drop(connection: sqlite3.Connection, owner: int) -> None:
+    """Takes all series from their owner, within the caller's transaction; `sweep_dropped` removes them."""
+    nobody = _DROPPED - secrets.randbits(60)
+    connection.execute("UPDATE series SET source = ?, tail_count = 0 WHERE source = ?", (nobody, owner))
+
+
+def sweep_dropped(connection: sqlite3.Connection, most: int) -> int:
+    """Removes at most `most` series that were dropped, with their points. How many."""
+    dropped = [row[0] for row in connection.execute("SELECT id FROM series WHERE source < ? LIMIT ?", (_DROPPED, most))]
+    for table, column in (("point_tail", "series"), ("point_chunk", "series"), ("series", "id")):
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(series,) for series in dropped])  # noqa: S608
+    return len(dropped)
 
 
 def tail(connection: sqlite3.Connection, series: int) -> Points:

@@ -1,0 +1,45 @@
+"""Rows of history and events as the SDK writes them: JSON objects in which NaN and infinities may stand bare. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+
+def read_rows(lines: Sequence[str]) -> list[Any]:
+    """The values of the lines, one each: None where a line is no JSON. Integers stay integers."""
+    try:
+        rows: list[Any] = msgspec.json.decode("[" + ",".join(lines) + "]")
+    except (ValueError, RecursionError):
+        rows = []
+    # A line such as `{},{}` is no JSON, yet fits between the others.
+    return rows if len(rows) == len(lines) else [read_row(line) for line in lines]
+
+
+def read_row(line: str) -> Any:
+    """The value of one line, None if it is no JSON."""
+    try:
+        return msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return _read_loosely(line)
+
+
+def step_of(row: Any) -> int | float | None:
+    """The step of a decoded row, None if it has none."""
+    step = row.get("_step") if isinstance(row, dict) else None
+    return step if isinstance(step, (int, float)) and not isinstance(step, bool) and math.isfinite(step) else None
+
+
+def _read_loosely(line: str) -> Any:
+    """What strict JSON lacks: NaN, infinities, numbers beyond the range of doubles. Half characters are no text."""
+    try:
+        value = json.loads(line)
+        if "\\u" in line:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +19,9 @@ from outrider_tracker.store.writer import Writer
 
 CHUNK: Final = 1000
 SEAL_SECONDS: Final = 300.0
-MAX_SERIES: Final = 20_000  # of one source; more is refused and counted
+MAX_SERIES: Final = 50_000  # of one run (or of a source without one); more is refused and counted
 _DROPPED: Final = -(1 << 62)  # owners below it are nobody: what they hold is to be removed
+_ASKED_AT_ONCE: Final = (1, 4, 16, 64, 256)
 _SEALED_AT_ONCE: Final = 8  # series in one transaction: encoding them must not hold up appends
 
 
@@ -35,44 +36,76 @@ class SeriesKey:
     container: str
 
 
-def append(connection: sqlite3.Connection, source: int, batches: Mapping[SeriesKey, Points], now: float) -> int:
-    """Adds points to the tails within the caller's transaction. How many points were refused (too many series)."""
+def append(
+    connection: sqlite3.Connection,
+    source: int,
+    batches: Mapping[SeriesKey, Points],
+    now: float,
+    most: float = MAX_SERIES,
+) -> int:
+    """Adds points to the tails within the caller's transaction. How many were refused: over `most` series."""
+    known = _known(connection, source, batches)
+    missing = [key for key in batches if key not in known]
     refused = 0
-    room: int | None = None
-    for key, points in batches.items():
-        row = connection.execute(
-            "SELECT id, count FROM series WHERE source = ? AND key = ? AND kind = ? AND scope = ? "
-            "AND ifnull(rank, -1) = ? AND container = ?",
-            (source, key.key, key.kind, key.scope, -1 if key.rank is None else key.rank, key.container),
-        ).fetchone()
-        if row is None:
-            if room is None:
-                room = MAX_SERIES - int(
-                    connection.execute("SELECT count(*) FROM series WHERE source = ?", (source,)).fetchone()[0]
-                )
-            if room <= 0:
-                refused += len(points)
+    if missing:
+        room = most - _series_of_run(connection, source)
+        for place, key in enumerate(missing):
+            if place >= room:
+                refused += len(batches[key])
                 continue
-            room -= 1
-            row = connection.execute(
-                "INSERT INTO series (source, key, kind, scope, rank, container) VALUES (?, ?, ?, ?, ?, ?) "
-                "RETURNING id, count",
+            made = connection.execute(
+                "INSERT INTO series (source, key, kind, scope, rank, container) VALUES (?, ?, ?, ?, ?, ?)",
                 (source, key.key, key.kind, key.scope, key.rank, key.container),
-            ).fetchone()
-        series, count = row
-        connection.execute(
-            "INSERT INTO point_tail (series, first, count, points) VALUES (?, ?, ?, ?)",
-            (series, count, len(points), pointcodec.encode(points, pack=False)),
-        )
-        last = points.values[-1]
-        connection.execute(
-            "UPDATE series SET count = count + ?, last = ?, last_time = ?, tail_count = tail_count + ?, "
-            "tail_since = ifnull(tail_since, ?) WHERE id = ?",
-            (len(points), last if math.isfinite(last) else None, points.times[-1], len(points), now, series),
-        )
+            )
+            assert made.lastrowid is not None
+            known[key] = made.lastrowid, 0
+    tails: list[tuple[int, int, int, bytes]] = []
+    heads: list[tuple[int, float | None, float, int, float, int]] = []
+    for key, points in batches.items():
+        if key in known:
+            series, count = known[key]
+            tails.append((series, count, len(points), pointcodec.encode(points, pack=False)))
+            last = points.values[-1]
+            kept = last if math.isfinite(last) else None
+            heads.append((len(points), kept, points.times[-1], len(points), now, series))
+    connection.executemany("INSERT INTO point_tail (series, first, count, points) VALUES (?, ?, ?, ?)", tails)
+    connection.executemany(
+        "UPDATE series SET count = count + ?, last = ?, last_time = ?, tail_count = tail_count + ?, "
+        "tail_since = ifnull(tail_since, ?) WHERE id = ?",
+        heads,
+    )
     if refused:
         connection.execute("UPDATE source SET refused_series = refused_series + ? WHERE id = ?", (refused, source))
     return refused
+
+
+def _known(
+    connection: sqlite3.Connection, source: int, wanted: Iterable[SeriesKey]
+) -> dict[SeriesKey, tuple[int, int]]:
+    """Ids and counts of those series that are there."""
+    keys = sorted({item.key for item in wanted})
+    known: dict[SeriesKey, tuple[int, int]] = {}
+    for start in range(0, len(keys), _ASKED_AT_ONCE[-1]):
+        part = keys[start : start + _ASKED_AT_ONCE[-1]]
+        # Few sizes of statements, so that each stays prepared.
+        size = next(size for size in _ASKED_AT_ONCE if size >= len(part))
+        rows = connection.execute(
+            "SELECT key, kind, scope, rank, container, id, count FROM series WHERE source = ? "  # noqa: S608
+            f"AND key IN ({','.join('?' * size)})",
+            (source, *part, *part[:1] * (size - len(part))),
+        )
+        known |= {SeriesKey(*row[:5]): (row[5], row[6]) for row in rows}
+    return known
+
+
+def _series_of_run(connection: sqlite3.Connection, source: int) -> int:
+    """Series of the source, and of the others of its Run."""
+    row = connection.execute(
+        "SELECT count(*) FROM series WHERE source IN (SELECT ? UNION SELECT id FROM source WHERE run_id = "
+        "(SELECT run_id FROM source WHERE id = ?))",
+        (source, source),
+    ).fetchone()
+    return int(row[0])
 
 
 def drop(connection: sqlite3.Connection, owner: int) -> None:

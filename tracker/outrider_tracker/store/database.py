@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from outrider_tracker.store import functions
 from outrider_tracker.store.errors import SchemaRefusedError
 from outrider_tracker.store.schema import MIGRATIONS, MIN_COMPATIBLE, SCHEMA_VERSION
 
@@ -34,6 +35,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     if readonly:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -8192")
+        functions.register(connection)
     else:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

@@ -1,4 +1,4 @@
-"""`outrider-tracker serve` and `outrider-tracker user add`."""
+"""`outrider-tracker serve`, and the commands of commands.py."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import argparse
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from outrider_tracker import __version__, failpoints
+from outrider_tracker import __version__, commands, failpoints
 from outrider_tracker.app import Settings, Tracker
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, fetch
 from outrider_tracker.auth.tokens import Cluster, issuer_of
-from outrider_tracker.core.principals import Person, Role
+from outrider_tracker.core import quotas
+from outrider_tracker.core.principals import Person
 from outrider_tracker.ingest.watermarks import Watermarks
 from outrider_tracker.serving import Address, Certificate, bind, serve
-from outrider_tracker.store.database import open_database
 from outrider_tracker.store.errors import SchemaRefusedError
-from outrider_tracker.store.folder import DataFolder, FolderRefusedError
+from outrider_tracker.store.folder import FolderRefusedError
 from outrider_tracker.store.people import has_people, new_key, put_person
 from outrider_tracker.store.store import Store
 
@@ -51,6 +50,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         cluster=_cluster(chosen),
         entities=EntityMap.load(chosen.entity_map) if chosen.entity_map else EntityMap(),
         marks=_watermarks(chosen.watermarks),
+        quotas=quotas.parse(chosen.quota),
         public_url=chosen.public_url,
         seal_interval=chosen.seal_interval,
         seal_bytes=chosen.seal_bytes,
@@ -123,34 +123,11 @@ def _watermarks(text: str) -> Watermarks:
     return Watermarks(files, logs, everything)
 
 
-def _add_user(chosen: argparse.Namespace) -> int:
-    roles: dict[str, Role] = {}
-    for item in chosen.entity:
-        entity, _, role = item.rpartition(":")
-        if not entity or role not in set(Role):
-            raise ValueError(f"--entity {item}: ENTITY:ROLE is expected, with role admin, member or viewer")
-        roles[entity] = Role(role)
-    key = chosen.key or new_key()
-    # Beside a running tracker: SQLite's own lock orders the two, and nothing of this is cached there.
-    folder = DataFolder(chosen.data, exclusive=False)
-    connection = open_database(folder.database)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        put_person(connection, Person(chosen.name, chosen.admin, roles), key, time.time())
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
-        folder.close()
-    shown = f"API key: {key} (shown once; its hash is kept)\n" if chosen.key is None else "API key: as given\n"
-    sys.stdout.write(f"User {chosen.name} is known. {shown}")
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="outrider-tracker", description="Keeps and shows tracked training runs.")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("serve", help="run the tracker")
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = parsers.add_parser("serve", help="run the tracker")
     run.set_defaults(run=_serve)
     _data(run)
     run.add_argument(
@@ -189,18 +166,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILES,LOGS,ALL",
         help="percent of the disk in use from which files, then logs and metrics, then all but events are refused",
     )
+    run.add_argument(
+        "--quota",
+        action="append",
+        default=[],
+        metavar="[ENTITY:]NAME=AMOUNT,...",
+        help=f"what an entity (all that have none of their own) may use: {', '.join(quotas.NAMES)}; bytes and requests "
+        "are a second's, series a run's; 500, 20M, 3T or none (default: "
+        + ",".join(f"{name}={getattr(quotas.Quotas(), name):.0f}".replace("=inf", "=none") for name in quotas.NAMES)
+        + ")",
+    )
     run.add_argument("--seal-interval", type=float, default=5.0, metavar="SECONDS", help="pause between compactions")
     run.add_argument("--seal-bytes", type=int, default=8 << 20, metavar="BYTES", help="least raw bytes of an object")
-    user = commands.add_parser("user", help="people who may use the tracker").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    add = user.add_parser("add", help="make a user, or give one more keys and roles; prints the API key")
-    add.set_defaults(run=_add_user)
-    _data(add)
-    add.add_argument("name")
-    add.add_argument("--key", help="an API key of your own making (40 hex digits); default: a fresh one")
-    add.add_argument("--admin", action="store_true", help="rules the whole tracker")
-    add.add_argument("--entity", action="append", default=[], metavar="ENTITY:ROLE", help="admin, member or viewer")
+    commands.declare(parsers, _data)
     return parser
 
 

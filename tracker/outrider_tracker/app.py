@@ -19,12 +19,14 @@ from outrider_tracker.auth.signing import HmacSigner
 from outrider_tracker.auth.tokens import Cluster, TokenVerifier
 from outrider_tracker.control.doors import Control
 from outrider_tracker.control.doors import routes as control_routes
+from outrider_tracker.core.quotas import QuotaTable
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.ingest import doors, uploads
 from outrider_tracker.ingest.appender import Appender
 from outrider_tracker.ingest.context import Ingest
 from outrider_tracker.ingest.directives import DirectiveBoard
 from outrider_tracker.ingest.watermarks import DiskGauge, Watermarks
+from outrider_tracker.limits import Limits
 from outrider_tracker.log import say
 from outrider_tracker.maintenance import Maintenance
 from outrider_tracker.notifier import Notifier
@@ -44,6 +46,7 @@ class Settings:
     cluster: Cluster | None = None
     entities: EntityMap = field(default_factory=EntityMap)
     marks: Watermarks = field(default_factory=Watermarks)
+    quotas: QuotaTable = field(default_factory=QuotaTable)
     public_url: str = ""
     seal_interval: float = maintenance.INTERVAL
     seal_bytes: int = maintenance.SEAL_BYTES
@@ -57,11 +60,19 @@ class Tracker:
         self.failed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.notifier = Notifier()
-        self.store = Store(settings.data, on_broken=self._broken)
+        self.store = Store(
+            settings.data, on_broken=self._broken, max_series=lambda entity: settings.quotas.of(entity).series
+        )
+        self.limits = Limits(self.store, settings.quotas)
         self.reads = ThreadPoolExecutor(READ_THREADS, "read")
         self.work = ThreadPoolExecutor(INGEST_THREADS, "ingest")
         self.decoder = Decoder(self.store, self.notifier.publish)
-        self.maintenance = Maintenance(self.store, interval=settings.seal_interval, seal_bytes=settings.seal_bytes)
+        self.maintenance = Maintenance(
+            self.store,
+            interval=settings.seal_interval,
+            seal_bytes=settings.seal_bytes,
+            measure=self.limits.measure,
+        )
         tokens = None if settings.cluster is None else TokenVerifier(settings.cluster, settings.entities)
         gate = Gate(self.store.people, tokens, self.reads)
         signer = HmacSigner(self.store.secret)
@@ -77,6 +88,7 @@ class Tracker:
             gauge=gauge,
             signer=signer,
             pool=self.work,
+            limits=self.limits,
         )
         self.services = Services(
             reader=self.store.reader,

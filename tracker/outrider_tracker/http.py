@@ -40,6 +40,7 @@ def answer(value: Any, status: int = 200) -> Response:
 def refusal(error: RefusedError) -> Response:
     """The answer to a refused request."""
     response = answer(error.body(), error.status)
+    response.headers.update(error.headers)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:

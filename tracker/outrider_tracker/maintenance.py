@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from outrider_tracker.log import say
@@ -21,10 +22,19 @@ NICE: Final = 10
 class Maintenance:
     """Begins with `start`, ends with `close`."""
 
-    def __init__(self, store: Store, *, interval: float = INTERVAL, seal_bytes: int = SEAL_BYTES) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        interval: float = INTERVAL,
+        seal_bytes: int = SEAL_BYTES,
+        measure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`measure` is called each round: what entities keep is counted there."""
         self._store = store
         self._interval = interval
         self._seal_bytes = seal_bytes
+        self._measure = measure
         self._stop = threading.Event()
         self._slow_since = float("-inf")
         self.sealed_streams = 0
@@ -44,6 +54,7 @@ class Maintenance:
     def round(self) -> None:
         """One round, in the caller's thread."""
         now = self._store.clock()
+        self._measure()
         while not self._stop.is_set():
             sealed = self._store.logs.seal(self._seal_bytes, now)
             self.sealed_streams += sealed

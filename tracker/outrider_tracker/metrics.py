@@ -41,11 +41,17 @@ class TrackerCollector(Collector):
         }
         for name, (meaning, value) in sums.items():
             yield CounterMetricFamily(f"outrider_tracker_{name}", meaning, value=value)
+        refused = CounterMetricFamily(
+            "outrider_tracker_quota_refusals", "Requests that were over a quota, by its name.", labels=["quota"]
+        )
+        for quota, count in sorted(self._ingest.limits.refused.items()):
+            refused.add_metric([quota], count)
+        yield refused
         disk = self._ingest.gauge.disk()
         states: dict[str, tuple[str, float]] = {
             "active_sources": ("Sources answered within 30 s.", self._ingest.activity.active(self._ingest.clock())),
             "writer_queue": ("Jobs that wait for the writer.", store.writer.waiting),
-            "body_bytes": ("Bytes of request bodies in memory.", self._ingest.budget.taken),
+            "body_bytes": ("Bytes of request bodies in memory.", self._ingest.limits.budget.taken),
             "decoder_stuck_streams": ("Streams that this release cannot decode.", len(self._decoder.stuck)),
             "requests_in_progress": ("Requests at the plain doors.", http.IN_PROGRESS.count),
             "disk_used_ratio": ("Part of the data folder's disk in use.", disk.used),

@@ -87,7 +87,7 @@ class Appends(RuleBasedStateMachine):
         sent = self.appender.unpack(wire.body(*frames))
         ready = self.appender.decide(row.id, sent)
         writing = Writing(row.id, self.epoch, CLOCK, 0, None)
-        return dict(self.appender.write(writing, ready).result().ends)
+        return dict(self.appender.write(writing, ready, "ml").result().ends)
 
     def _refused(self, code: str, *frames: bytes) -> RefusedError:
         with pytest.raises(RefusedError) as caught:

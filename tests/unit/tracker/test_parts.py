@@ -1,4 +1,4 @@
-"""The small parts: clock bounds, watermarks, budget, directives, notifier, folder, migrations, writer."""
+"""The small parts: clock bounds, watermarks, directives, notifier, folder, migrations, writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider_tracker.ingest import directives
-from outrider_tracker.ingest.budget import ByteBudget
 from outrider_tracker.ingest.clock import ClockBounds, Contact, narrow
 from outrider_tracker.ingest.directives import DirectiveBoard, pace
 from outrider_tracker.ingest.watermarks import Disk, DiskGauge, Watermarks, accepts
@@ -76,14 +75,6 @@ def test_the_gauge_looks_once_a_second(tmp_path: Path) -> None:
     assert gauge.accepts() == ("events",)
     now[0] = 1.0
     assert "files" in gauge.accepts()
-
-
-def test_the_budget_is_kept() -> None:
-    """All or nothing."""
-    budget = ByteBudget(10)
-    assert [budget.take(6), budget.take(6), budget.take(4)] == [True, False, True]
-    budget.give(6)
-    assert budget.take(6)
 
 
 def test_directives_are_numbered_and_bounded() -> None:

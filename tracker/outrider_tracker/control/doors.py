@@ -81,7 +81,7 @@ class Doors:
         key = RunKey(run, entity, project, records.created(record, now))
         try:
             await asyncio.wrap_future(
-                control.store.writer.submit(lambda connection: put_run(connection, key, record, now))
+                control.store.writer.submit(lambda connection: put_run(connection, key, record, now), tenant=entity)
             )
         except OtherEntityError:
             raise RefusedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from outrider_sidecar import contract
@@ -27,13 +28,21 @@ class RefusedError(Exception):
     """A request is refused whole. `code` is one of contract.ERROR_*; `detail` goes into the answer's error object."""
 
     def __init__(
-        self, code: str, message: str, *, status: int | None = None, retry_after: int | None = None, **detail: Any
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **detail: Any,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = STATUS[code] if status is None else status
         self.retry_after = retry_after
+        self.headers = dict(headers or {})
         self.detail = detail
 
     def body(self) -> dict[str, Any]:

@@ -27,8 +27,8 @@ from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
 RETRY_SECONDS: Final = 1.0
 _PENDING: Final = (
-    "SELECT stream.id, stream.name, stream.kind, stream.container, stream.source, source.run_id, stream.generation, "
-    "stream.decoded_generation, stream.decoded FROM stream JOIN source ON source.id = stream.source "
+    "SELECT stream.id, stream.name, stream.kind, stream.container, stream.source, source.entity, source.run_id, "
+    "stream.generation, stream.decoded_generation, stream.decoded FROM stream JOIN source ON source.id = stream.source "
     "WHERE stream.kind IN ('events', 'metrics', 'user') "
     "AND (stream.decoded_generation < stream.generation OR stream.decoded < stream.end) "
 )
@@ -41,6 +41,7 @@ class _Pending:
     kind: str
     container: str | None
     source: int
+    entity: str
     run: str | None
     generation: int
     decoded_generation: int
@@ -132,8 +133,8 @@ class Decoder:
         step = self._read(pending)
         if (step.to_generation, step.to_offset) == (pending.decoded_generation, pending.decoded):
             return False
-        now = self._store.clock()
-        moved = self._store.writer.run(lambda connection: _write(connection, pending, step, now))
+        now, most = self._store.clock(), self._store.max_series(pending.entity)
+        moved = self._store.writer.run(lambda connection: _write(connection, pending, step, now, most))
         if moved and step.events:
             self._publish([FEED, *([run_topic(pending.run)] if pending.run else [])])
         return moved
@@ -183,7 +184,7 @@ def _read_event(record: dict[str, object], step: _Step) -> None:
         step.events.append(event)
 
 
-def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, now: float) -> bool:
+def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, now: float, most: float) -> bool:
     """False if somebody else decoded this step already."""
     gathered = step.gathered
     changed = connection.execute(
@@ -203,7 +204,7 @@ def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, now: 
         return False
     for event in step.events:
         events.apply(connection, pending.source, event, now)
-    points.append(connection, pending.source, gathered.series, now)
+    points.append(connection, pending.source, gathered.series, now, most)
     connection.executemany(
         "INSERT OR REPLACE INTO user_value (source, type, rank, key, value_json, time) VALUES (?, ?, ?, ?, ?, ?)",
         [(pending.source, *key, text, time) for key, (text, time) in gathered.values.items()],

@@ -43,20 +43,27 @@ class Appender:
         raws = {number: frames.unpack(frame) for number, frame in enumerate(found) if isinstance(frame, DataFrame)}
         return Sent(found, raws)
 
-    def decide(self, source: int, sent: Sent) -> Ready:
-        """What the request does to what is stored now. RefusedError: any of the ingest door's, storage_full too."""
+    def decide(self, source: int, sent: Sent, over: str | None = None) -> Ready:
+        """What the request does to what is stored now. RefusedError: any of the ingest door's, storage_full too.
+
+        `over`: why the entity may keep nothing more (events are taken all the same); None: it may.
+        """
         with self._store.reader.snapshot() as snapshot:
             heads = appending.heads(snapshot.connection, source, names(sent.frames), sent.frames)
             decided = plan(heads, sent.frames)
             self._refuse_when_full(decided)
+            if over is not None and decided.kinds - {contract.KIND_EVENTS}:
+                raise RefusedError(
+                    contract.ERROR_STORAGE_FULL, over, retry_after=RETRY_AFTER, accepts=[contract.KIND_EVENTS]
+                )
             for stream in decided.streams:
                 appending.compare(snapshot, stream, sent)
         stored = appending.prepare(decided, sent)
         return Ready(decided, stored, sum(len(payload) for _, payload in stored.payloads.values()))
 
-    def write(self, writing: Writing, ready: Ready) -> Future[Applied]:
+    def write(self, writing: Writing, ready: Ready, tenant: str) -> Future[Applied]:
         """Durable once the future is done; it fails with StaleError if the heads moved since `decide`."""
-        return self._store.writer.submit(_job(writing, ready), ready.weight)
+        return self._store.writer.submit(_job(writing, ready), ready.weight, tenant)
 
     def _refuse_when_full(self, decided: Plan) -> None:
         taken = self._gauge.accepts()

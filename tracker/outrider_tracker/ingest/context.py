@@ -21,9 +21,9 @@ from outrider_tracker.core.principals import Pod, Principal
 from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.ingest.appender import Appender
-from outrider_tracker.ingest.budget import ByteBudget
 from outrider_tracker.ingest.directives import DirectiveBoard
 from outrider_tracker.ingest.watermarks import DiskGauge
+from outrider_tracker.limits import Limits
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.sources import SourceRow, get_source
 from outrider_tracker.store.store import Store
@@ -83,7 +83,7 @@ class Ingest:
     gauge: DiskGauge
     signer: HmacSigner
     pool: Executor
-    budget: ByteBudget = field(default_factory=ByteBudget)
+    limits: Limits
     activity: Activity = field(default_factory=Activity)
     counters: Counters = field(default_factory=Counters)
     clock: Callable[[], float] = time.time

@@ -58,7 +58,10 @@ class Doors:
         if row is not None:
             check_owner(principal, wanted.uid, row)
         now = ingest.clock()
-        job = ingest.store.writer.submit(lambda connection: declare(connection, wanted, now))
+        ingest.limits.admit(wanted.owner.entity, 0)
+        job = ingest.store.writer.submit(
+            lambda connection: declare(connection, wanted, now), tenant=wanted.owner.entity
+        )
         try:
             declared = await asyncio.wrap_future(job)
         except OtherOwnerError:
@@ -120,13 +123,12 @@ class Doors:
         received = ingest.clock()
         _, uid, row = await ingest.own_source(request)
         writing = self._writing(request, uid, row, received)
-        reserved = await self._reserve(request)
-        try:
+        announced = _announced(request)
+        ingest.limits.admit(row.entity, announced)
+        with ingest.limits.body(announced, row.entity):
             body = await http.read_body(request, contract.MAX_BODY)
             sent = await ingest.work(ingest.appender.unpack, body)
-            applied, unknown, weight = await self._apply(writing, sent)
-        finally:
-            ingest.budget.give(reserved)
+            applied, unknown, weight = await self._apply(writing, row.entity, sent)
         failpoints.passing(failpoints.BEFORE_ANSWER)
         self._count(sent, unknown, weight)
         if applied.decodable:
@@ -144,12 +146,13 @@ class Doors:
             }
         )
 
-    async def _apply(self, writing: Writing, sent: Sent) -> tuple[Applied, int, int]:
+    async def _apply(self, writing: Writing, entity: str, sent: Sent) -> tuple[Applied, int, int]:
         ingest = self._ingest
+        over = ingest.limits.over_storage(entity)
         for _ in range(ATTEMPTS):
-            ready = await ingest.work(ingest.appender.decide, writing.source, sent)
+            ready = await ingest.work(ingest.appender.decide, writing.source, sent, over)
             try:
-                applied = await asyncio.wrap_future(ingest.appender.write(writing, ready))
+                applied = await asyncio.wrap_future(ingest.appender.write(writing, ready, entity))
             except StaleError:
                 continue
             return applied, ready.plan.unknown, ready.weight
@@ -194,21 +197,6 @@ class Doors:
         bounds = narrow(known, Contact(answered, received, wall / 1e9, mono / 1e9), since)
         return None if bounds is None else (bounds.low, bounds.high, bounds.base)
 
-    async def _reserve(self, request: Request) -> int:
-        """Bytes taken from the budget for this body. RefusedError: busy, too_large."""
-        announced = http.content_length(request)
-        if announced is not None and announced > contract.MAX_BODY:
-            raise http.too_large(contract.MAX_BODY)
-        # A body of unknown length may be as long as any.
-        amount = contract.MAX_BODY if announced is None else announced
-        if not self._ingest.budget.take(amount):
-            raise RefusedError(
-                contract.ERROR_BUSY,
-                "the tracker has as many requests in memory as it may: send this one again",
-                retry_after=1,
-            )
-        return amount
-
     def _count(self, sent: Sent, unknown: int, weight: int) -> None:
         counters = self._ingest.counters
         counters.requests += 1
@@ -234,6 +222,14 @@ class Doors:
             if posted or left <= 0 or ingest.notifier.closed:
                 return http.answer({"after": number, "directives": posted})
             await ingest.notifier.wait(topic, version, left)
+
+
+def _announced(request: Request) -> int:
+    """Bytes of the body, the most it may have where that is not said. RefusedError: frame, too_large."""
+    announced = http.content_length(request)
+    if announced is not None and announced > contract.MAX_BODY:
+        raise http.too_large(contract.MAX_BODY)
+    return contract.MAX_BODY if announced is None else announced
 
 
 def _text(body: dict[str, Any], key: str) -> str:

@@ -55,15 +55,24 @@ class Uploads:
         """`POST /ingest/v1/sources/{source}/files`: stored already, or where to put it."""
         ingest = self._ingest
         _, _, row = await ingest.own_source(request)
+        ingest.limits.admit(row.entity, 0)
         wanted = _wanted(await http.read_json(request))
         now = ingest.clock()
         if await ingest.work(
             ingest.store.readers.read, lambda connection: files.find_stored(connection, row.id, wanted)
         ):
-            job = ingest.store.writer.submit(lambda connection: files.add_file(connection, row.id, wanted, now))
+            job = ingest.store.writer.submit(
+                lambda connection: files.add_file(connection, row.id, wanted, now), tenant=row.entity
+            )
             return http.answer({"state": "stored", "file": await asyncio.wrap_future(job)})
         self._refuse_when_full(wanted)
-        made = ingest.store.writer.submit(lambda connection: files.add_upload(connection, row.id, wanted, now))
+        over = ingest.limits.over_storage(row.entity, wanted.size)
+        if over is not None:
+            accepts = [kind for kind in ingest.gauge.accepts() if kind != FILES]
+            raise RefusedError(contract.ERROR_STORAGE_FULL, over, retry_after=RETRY_AFTER, accepts=accepts)
+        made = ingest.store.writer.submit(
+            lambda connection: files.add_upload(connection, row.id, wanted, now), tenant=row.entity
+        )
         upload = await asyncio.wrap_future(made)
         expires = int(now + files.UPLOAD_SECONDS)
         token = ingest.signer.sign(PURPOSE, f"{upload}:{wanted.size}", expires)
@@ -90,6 +99,9 @@ class Uploads:
         if announced is not None and announced != row.wanted.size:
             raise _digest(f"the file has {row.wanted.size} bytes, the request {announced}")
         self._refuse_when_full(row.wanted)
+        owner = await ingest.work(self._owner, row.source)
+        if owner is not None:
+            ingest.limits.admit(owner[1].entity, row.wanted.size)
         digest = await self._receive(request, row)
         job = ingest.store.writer.submit(lambda connection: files.set_received(connection, upload, digest))
         await asyncio.wrap_future(job)
@@ -117,7 +129,9 @@ class Uploads:
         await ingest.work(self._adopt, row, staged)
         failpoints.passing(failpoints.FILE_AFTER_RENAME)
         now = ingest.clock()
-        done = ingest.store.writer.submit(lambda connection: files.finish_upload(connection, row, now))
+        done = ingest.store.writer.submit(
+            lambda connection: files.finish_upload(connection, row, now), tenant=source.entity
+        )
         return http.answer({"file": await asyncio.wrap_future(done)})
 
     def _adopt(self, row: UploadRow, staged: Path) -> None:

@@ -13,7 +13,7 @@ from outrider_tracker.store.errors import StoreBrokenError
 from outrider_tracker.store.folder import DataFolder
 from outrider_tracker.store.logs import SqliteLogStore
 from outrider_tracker.store.people import SqlitePeople
-from outrider_tracker.store.points import SqlitePointStore
+from outrider_tracker.store.points import MAX_SERIES, SqlitePointStore
 from outrider_tracker.store.reading import SqliteReadStore
 from outrider_tracker.store.writer import Writer
 
@@ -27,8 +27,12 @@ class Store:
         *,
         clock: Callable[[], float] = time.time,
         on_broken: Callable[[StoreBrokenError], None] | None = None,
+        max_series: Callable[[str], float] = lambda _: MAX_SERIES,
     ) -> None:
-        """FolderRefusedError, SchemaRefusedError: the message says what to do."""
+        """FolderRefusedError, SchemaRefusedError: the message says what to do.
+
+        `max_series`: how many series a run of an entity may have.
+        """
         self.folder = DataFolder(path)
         try:
             connection = open_database(self.folder.database, clock)
@@ -38,6 +42,7 @@ class Store:
         self.incarnation = read_meta(connection, "incarnation")
         self.secret = bytes.fromhex(read_meta(connection, "secret"))
         self.clock = clock
+        self.max_series = max_series
         self.writer = Writer(connection, on_broken)
         self.readers = Readers(self.folder.database)
         self.objects = BlobFolder(self.folder.objects)

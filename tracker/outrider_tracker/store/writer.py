@@ -174,6 +174,7 @@ class Writer:
         connection.execute("SAVEPOINT job")
         try:
             result = waiting.job(connection)
+            connection.execute("RELEASE job")
         except Exception as error:
             whole = classify(error) if isinstance(error, sqlite3.Error) else None
             if whole is not None or not connection.in_transaction:
@@ -184,7 +185,6 @@ class Writer:
             connection.execute("RELEASE job")
             waiting.future.set_exception(error)
             return
-        connection.execute("RELEASE job")
         done.append((waiting, result))
 
     def _undo(self, done: list[tuple[_Waiting, Any]], error: sqlite3.Error | StoreError) -> None:

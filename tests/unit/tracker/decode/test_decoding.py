@@ -233,7 +233,7 @@ def test_series_over_the_bound_are_refused_and_counted(
     store: Store, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One source cannot fill the store with keys."""
-    monkeypatch.setattr("outrider_tracker.store.points.MAX_SERIES", 3)
+    monkeypatch.setattr(store, "max_series", lambda _: 3)
     line = json.dumps({"type": "log", "data": {f"k{number}": 1 for number in range(10)}}).encode() + b"\n"
     append(store, stream("user/a", "user"), named("user/a", 0, line))
     decoder.drain()

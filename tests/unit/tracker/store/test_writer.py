@@ -110,3 +110,10 @@ def test_a_database_that_cannot_be_had_answers_the_job(tmp_path: Path) -> None:
     assert writer.run(lambda one: one.execute("INSERT INTO t VALUES (1)").rowcount) == 1
     other.close()
     writer.close()
+
+
+def test_a_job_that_ends_the_transaction_is_told(writer: Writer) -> None:
+    """It may not; its caller hears of it, and so does nobody else."""
+    with pytest.raises(StorageFullError, match="undone"):
+        writer.submit(lambda one: one.execute("COMMIT")).result(30)
+    assert writer.run(lambda one: one.execute("INSERT INTO t VALUES (1)").rowcount) == 1

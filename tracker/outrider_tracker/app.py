@@ -92,6 +92,7 @@ class Tracker:
         )
         self.services = Services(
             reader=self.store.reader,
+            sdk=self.store.sdk,
             people=self.store.people,
             signer=signer,
             notifier=self.notifier,

@@ -11,6 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from outrider_tracker.core.principals import Person
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.interfaces import ReadStore
+from outrider_tracker.store.read_sdk import SdkReader
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Services:
     """
 
     reader: ReadStore
+    sdk: SdkReader
     people: People
     signer: Signer
     notifier: Notifier

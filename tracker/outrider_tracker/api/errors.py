@@ -24,6 +24,7 @@ INVALID: Final = "invalid"
 CROSS_SITE: Final = "cross_site"
 METHOD: Final = "method_not_allowed"
 RANGE: Final = "range"
+TOO_LARGE: Final = "too_large"
 
 
 class ApiError(Exception):
@@ -114,6 +115,7 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     for status, text in {
         400: "The question makes no sense; the message says why.",
         401: "Not logged in.",
+        403: "Yours to see, not to change.",
         404: "No such object, or not yours to see.",
         422: "Not used: what makes no sense is 400.",
         503: "The store cannot answer now; Retry-After says when to come back.",

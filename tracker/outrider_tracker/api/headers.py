@@ -16,6 +16,22 @@ USER_BYTES: Final = {
 }
 """On every answer made of bytes that a user's job wrote."""
 
+
+def framed(*, scripts: bool) -> dict[str, str]:
+    """For HTML that a job wrote, in a frame of our own pages: an origin of its own, that may load and ask for nothing.
+
+    With `scripts` those that stand in the file itself run there; they see neither our pages nor anybody's session.
+    """
+    run = "script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:; " if scripts else ""
+    return {
+        **USER_BYTES,
+        "Content-Security-Policy": (
+            f"sandbox{' allow-scripts' if scripts else ''}; default-src 'none'; {run}style-src 'unsafe-inline'; "
+            "img-src data: blob:; font-src data:; media-src data:; form-action 'none'; frame-ancestors 'self'"
+        ),
+    }
+
+
 PAGE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (

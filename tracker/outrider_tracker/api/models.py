@@ -153,6 +153,7 @@ class Collection(Model):
 class RunSummary(Record):
     """A Run as lists show it."""
 
+    kind: Literal["run"]
     id: str
     entity: str
     project: str
@@ -182,13 +183,6 @@ class Run(RunSummary):
     config: dict[str, JsonValue] = {}
     attempts: list[Attempt] = []
     conditions: list[Condition] = []
-
-
-class RunList(Model):
-    """One page of Runs, newest first. `next` goes into `cursor` of the next call; null at the end."""
-
-    items: list[RunSummary]
-    next: str | None
 
 
 class StreamOfRank(Model):
@@ -242,6 +236,8 @@ class Series(Model):
     lines: int
     points: int
     last: Number | None
+    x: str | None = Field(None, description="The metric that stands on x, where the training code named one.")
+    hidden: bool = Field(default=False, description="The training code asked to show no chart of it.")
 
 
 class SeriesList(Model):
@@ -257,6 +253,7 @@ class SeriesLine(Model):
     rank: int | None
     nodeRank: int | None  # noqa: N815
     attempt: int | None
+    run: str | None = Field(None, description="The SDK run, where several are asked for.")
     x: list[float]
     min: list[Number]
     max: list[Number]
@@ -264,17 +261,17 @@ class SeriesLine(Model):
 
 
 class SeriesData(Model):
-    """A chart's lines. `x` is Unix seconds for time, the step's number for step."""
+    """A chart's lines. `x`: Unix seconds for time, the step's number for step, seconds since the start for relative."""
 
     key: str
-    x: Literal["time", "step"]
+    x: Literal["time", "step", "relative", "metric"]
     lines: list[SeriesLine]
 
 
 class FileEntry(Model):
-    """The newest version of a saved file."""
+    """The newest version of a saved file. Files of SDK runs have no id: `path` names them."""
 
-    id: str
+    id: str | None
     path: str
     size: int
     sha256: str

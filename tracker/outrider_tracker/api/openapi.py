@@ -20,6 +20,7 @@ def document() -> dict[str, Any]:
         """Stands for the services: the routes are described here, never called."""
 
         reader = None
+        sdk = None
 
     for router in routers(cast(Services, Described())):
         app.include_router(router)

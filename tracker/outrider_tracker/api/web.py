@@ -21,6 +21,8 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+# First parts of the addresses of programs: who asks one that is not there must not get a page.
+_NO_ENTITY: Final = frozenset({"api", "assets", "ingest", "files", "graphql", "metrics", "healthz", "readyz"})
 _NOT_BUILT: Final = (
     "The web UI is not built.\n\n"
     "Run `make web` in the checkout, then load this page again; the tracker need not be restarted.\n"
@@ -52,9 +54,11 @@ def router(static: Path = STATIC) -> APIRouter:
         # It has a page's shape, but a program that asks the API for what is not there must not get a page.
         raise unknown_address(f"/api/v1/runs/{run}")
 
+    # These are the addresses that the W&B client prints. A page reads its own address.
     @made.get("/{entity}/{project}/runs/{run}")
-    def run_page(entity: str, project: str, run: str) -> Response:  # noqa: ARG001  the page reads its own address
-        return page()
+    @made.get("/{entity}/{project}/sweeps/{run}")
+    def run_page(entity: str, project: str, run: str) -> Response:  # noqa: ARG001
+        return project_page(entity, project)
 
     @made.get("/assets/{name}")
     def asset(name: str) -> Response:
@@ -65,5 +69,11 @@ def router(static: Path = STATIC) -> APIRouter:
         # The name has the content's hash: another content has another name.
         sent = {**headers.PAGE, "Cache-Control": "public, max-age=31536000, immutable"}
         return FileResponse(file, headers=sent, media_type=kind)
+
+    @made.get("/{entity}/{project}")
+    def project_page(entity: str, project: str) -> Response:
+        if entity in _NO_ENTITY:
+            raise unknown_address(f"/{entity}/{project}")
+        return page()
 
     return made

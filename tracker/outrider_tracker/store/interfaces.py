@@ -23,6 +23,7 @@ from outrider_tracker.store.records import (
     StreamBytes,
     StreamInfo,
 )
+from outrider_tracker.store.sdk_runs import SdkRun
 
 
 class BlobStore(Protocol):
@@ -64,8 +65,8 @@ class PointStore(Protocol):
 class ReadStore(Protocol):
     """What the read API and the controller ask. Who may ask is the door's concern: records name their entity."""
 
-    def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run]:
-        """Newest first, without `config`, `notes`, `conditions`, `attempts`. ValueError: the cursor is not ours."""
+    def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run | SdkRun]:
+        """Newest first, Runs without `config`, `notes`, `conditions`, `attempts`. ValueError: no cursor of ours."""
 
     def get_run(self, run: str) -> Run | None:
         """The Run with its whole record."""

@@ -47,7 +47,7 @@ def read_series(connection: sqlite3.Connection, run: str, key: str, wanted: Rang
     ).fetchall()
     lines: list[SeriesLine] = []
     for series, rank, scope, container, node_rank, attempt, pod in rows:
-        xs, lows, highs, means = bucketed(_read(connection, series, wanted, buckets), wanted, buckets)
+        xs, lows, highs, means = bucketed(summaries(connection, series, wanted, buckets), wanted, buckets)
         if xs:
             label = _label(rank, scope, container, pod)
             lines.append(SeriesLine(label, rank, node_rank, attempt, xs, lows, highs, means))
@@ -93,7 +93,7 @@ def bucketed(
     return columns
 
 
-def _read(connection: sqlite3.Connection, series: int, wanted: Range, buckets: int) -> list[Summary]:
+def summaries(connection: sqlite3.Connection, series: int, wanted: Range, buckets: int) -> list[Summary]:
     """Summaries of the points in the range: of single points, of 16, or of chunks, as coarse as may be."""
     inside = "series = ? AND {0}_low <= ? AND {0}_high >= ?".format("step" if wanted.x == "step" else "time")
     values = (series, wanted.stop, wanted.start)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from outrider_tracker.store import files, logs, projects, read_lines, read_ranks, read_series, runs
+from outrider_tracker.store import files, logs, projects, read_lines, read_ranks, read_series, run_list, runs
 from outrider_tracker.store.blobs import BlobFolder
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.interfaces import BlobStore
@@ -30,6 +30,7 @@ from outrider_tracker.store.records import (
     StreamBytes,
     StreamInfo,
 )
+from outrider_tracker.store.sdk_runs import SdkRun
 
 MAX_BYTES: Final = 8 << 20  # of one read
 _SELECT_STREAM: Final = (
@@ -57,10 +58,10 @@ class SqliteReadStore:
         with self._readers.snapshot() as connection:
             yield Snapshot(connection, self._objects)
 
-    def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run]:
+    def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run | SdkRun]:
         """See ReadStore."""
         with self._readers.snapshot() as connection:
-            return runs.list_runs(connection, chosen, limit, cursor, self._now())
+            return run_list.list_runs(connection, chosen, limit, cursor, self._now())
 
     def get_run(self, run: str) -> Run | None:
         """See ReadStore."""

@@ -60,13 +60,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """What `list_runs` selects. `reader`: who asks, None = all of them. `q`: part of id or name."""
+    """What `list_runs` selects. `reader`: who asks, None = all of them. `q`: part of id, name or an SDK run's group.
+
+    `state` is a Run's word for it; `kind` "run", "sdk" or None = both; a `sweep` has SDK runs only.
+    """
 
     reader: Person | None = None
     entity: str | None = None
     project: str | None = None
     state: str | None = None
     q: str | None = None
+    kind: str | None = None
+    sweep: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""Runs: written whole by the controller, listed newest first, with what is known of their collection."""
+"""Runs: written whole by the controller, with what is known of their collection."""
 
 from __future__ import annotations
 
-import base64
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -10,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from outrider_tracker.store.projects import visible_projects_condition
-from outrider_tracker.store.records import Collection, Json, Page, Run, RunFilter
+from outrider_tracker.store.records import Collection, Json, Run
 
 MAX_PAGE: Final = 500
 SILENT_SECONDS: Final = 30.0
@@ -75,61 +73,10 @@ def run_url(entity: str, project: str, run: str) -> str:
     return f"/{quote(entity, safe='')}/{quote(project, safe='')}/runs/{quote(run, safe='')}"
 
 
-def get_run(connection: sqlite3.Connection, run: str, now: Now) -> Run | None:
-    """See ReadStore.get_run."""
+def get_run(connection: sqlite3.Connection, run: str, now: Now, *, whole: bool = True) -> Run | None:
+    """See ReadStore.get_run. Without `whole` the record lacks what lists leave out."""
     row = connection.execute("SELECT id, entity, project, record_json FROM run WHERE id = ?", (run,)).fetchone()
-    return None if row is None else _run(connection, row, now, whole=True)
-
-
-def list_runs(connection: sqlite3.Connection, chosen: RunFilter, limit: int, cursor: str | None, now: Now) -> Page[Run]:
-    """See ReadStore.list_runs."""
-    limit = max(1, min(limit, MAX_PAGE))
-    where, values = _where(chosen)
-    if cursor is not None:
-        where.append("(created, id) < (?, ?)")
-        values += read_cursor(cursor)
-    condition = f"WHERE {' AND '.join(where)}" if where else ""
-    rows = connection.execute(
-        f"SELECT id, entity, project, record_json, created FROM run {condition} "  # noqa: S608  fixed texts only
-        "ORDER BY created DESC, id DESC LIMIT ?",
-        (*values, limit + 1),
-    ).fetchall()
-    items = [_run(connection, row[:4], now, whole=False) for row in rows[:limit]]
-    following = make_cursor(rows[limit - 1][4], rows[limit - 1][0]) if len(rows) > limit else None
-    return Page(items, following)
-
-
-def _where(chosen: RunFilter) -> tuple[list[str], list[Any]]:
-    where: list[str] = []
-    values: list[Any] = []
-    if chosen.reader is not None and not chosen.reader.admin:
-        visible, seen = visible_projects_condition(chosen.reader)
-        where.append(f"(entity, project) IN (SELECT project.entity, project.name FROM project WHERE {visible})")  # noqa: S608
-        values += seen
-    for column, value in (("entity", chosen.entity), ("project", chosen.project), ("state", chosen.state)):
-        if value is not None:
-            where.append(f"{column} = ?")
-            values.append(value)
-    if chosen.q:
-        where.append("(instr(lower(id), ?) OR instr(lower(name), ?) OR instr(lower(display_name), ?))")
-        values += [chosen.q.lower()] * 3
-    return where, values
-
-
-def make_cursor(created: float, run: str) -> str:
-    """An opaque cursor that `read_cursor` takes back."""
-    return base64.urlsafe_b64encode(json.dumps([created, run]).encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str) -> list[Any]:
-    """ValueError if the text is no cursor of ours."""
-    try:
-        created, run = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("the cursor is not one that this list answered") from None
-    if not isinstance(created, (int, float)) or not isinstance(run, str):
-        raise ValueError("the cursor is not one that this list answered")
-    return [created, run]
+    return None if row is None else _run(connection, row, now, whole=whole)
 
 
 def _run(connection: sqlite3.Connection, row: Sequence[Any], now: Now, *, whole: bool) -> Run:

@@ -14,6 +14,7 @@ from outrider_tracker.store.folder import DataFolder
 from outrider_tracker.store.logs import SqliteLogStore
 from outrider_tracker.store.people import SqlitePeople
 from outrider_tracker.store.points import MAX_SERIES, SqlitePointStore
+from outrider_tracker.store.read_sdk import SdkReader
 from outrider_tracker.store.reading import SqliteReadStore
 from outrider_tracker.store.writer import Writer
 
@@ -51,6 +52,7 @@ class Store:
         self.logs = SqliteLogStore(self.readers, self.writer, self.objects)
         self.points = SqlitePointStore(self.readers, self.writer)
         self.reader = SqliteReadStore(self.readers, self.objects, self.blobs, clock)
+        self.sdk = SdkReader(self.readers, self.writer, self.blobs, clock)
         self.people = SqlitePeople(self.readers)
 
     def sweep(self) -> int:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,6 +34,10 @@ from outrider_tracker.store.records import (
     StreamBytes,
     StreamInfo,
 )
+from outrider_tracker.store.sdk_runs import SdkRun
+from outrider_tracker.store.store import Store
+
+NOW = 1_800_000_000.0
 
 KEYS = {
     "key-of-ada": Person("ada", roles={"vision": Role.VIEWER}),
@@ -74,7 +79,7 @@ class MemoryReader:
     files: list[StoredFile] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
 
-    def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run]:
+    def list_runs(self, chosen: RunFilter, limit: int = 100, cursor: str | None = None) -> Page[Run | SdkRun]:
         self.asked.append((chosen, limit, cursor))
         if cursor is not None and not cursor.isdigit():
             raise ValueError(cursor)
@@ -185,8 +190,16 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def services(reader: MemoryReader, pool: ThreadPoolExecutor) -> Services:
-    return Services(reader, MemoryPeople(), PlainSigner(), TellingNotifier(), pool, "1.2.3")
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store on disk: SDK runs lie there."""
+    opened = Store(tmp_path / "data", clock=lambda: NOW)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def services(reader: MemoryReader, store: Store, pool: ThreadPoolExecutor) -> Services:
+    return Services(reader, store.sdk, MemoryPeople(), PlainSigner(), TellingNotifier(), pool, "1.2.3")
 
 
 @pytest.fixture

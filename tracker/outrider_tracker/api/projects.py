@@ -1,0 +1,79 @@
+"""`/api/v1/projects`: one project, and charts over several of its SDK runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from starlette.requests import Request
+
+from outrider_tracker.api import sdk_access, sdk_series
+from outrider_tracker.api.access import Access
+from outrider_tracker.api.errors import ERRORS, Door, invalid
+from outrider_tracker.api.models import SeriesData
+from outrider_tracker.api.sdk_models import Project, ProjectSeriesList
+from outrider_tracker.store.sdk_runs import SdkRun
+
+MAX_RUNS: Final = 50
+Names = Annotated[
+    list[Annotated[str, Query(max_length=200)]],
+    Query(alias="run", min_length=1, max_length=MAX_RUNS, description="Ids of SDK runs of the project."),
+]
+
+
+def router(access: Access) -> APIRouter:
+    """The doors of projects."""
+    made = APIRouter(prefix="/api/v1/projects", route_class=Door, responses=ERRORS, tags=["projects"])
+    services = access.services
+    sdk = services.sdk
+    at = "/{entity}/{project}"
+
+    async def chosen(request: Request, entity: str, project: str, names: Sequence[str]) -> Sequence[SdkRun]:
+        person = await access.person(request)
+        await sdk_access.project(access, person, entity, project)
+        found = await services.read(sdk.runs_named, entity, project, list(dict.fromkeys(names)))
+        return await sdk_access.readable(access, person, found)
+
+    @made.get(at, response_model=Project)
+    async def get_project(request: Request, entity: str, project: str) -> Any:
+        """One project."""
+        found = await sdk_access.project(access, await access.person(request), entity, project)
+        return {
+            "entity": found.entity,
+            "name": found.name,
+            "visibility": found.visibility,
+            "description": found.description,
+            "createdAt": found.created,
+        }
+
+    @made.get(f"{at}/series", response_model=ProjectSeriesList)
+    async def list_series(request: Request, entity: str, project: str, names: Names) -> Any:
+        """The metric keys of the chosen runs; runs that are not there are left out."""
+        runs = await chosen(request, entity, project, names)
+        return {"items": await services.read(sdk_series.together, sdk, runs)}
+
+    @made.get(f"{at}/series/data", response_model=SeriesData)
+    async def read_series(
+        request: Request,
+        entity: str,
+        project: str,
+        names: Names,
+        *,
+        key: Annotated[str, Query(min_length=1, max_length=1000)],
+        x: sdk_series.X = "step",
+        x_key: sdk_series.XKey = "",
+        points: Annotated[int, Query(ge=1, le=2000, description="At most so many buckets a line.")] = 400,
+        start: Annotated[float | None, Query(alias="from", allow_inf_nan=False)] = None,
+        to: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+    ) -> Any:
+        """One key of several runs over each other: a line a run."""
+        runs = await chosen(request, entity, project, names)
+        if start is not None and to is not None and start > to:
+            raise invalid(f"from ({start:g}) lies behind to ({to:g}): swap them.")
+        wanted = sdk_series.axis(x, x_key, start, to)
+        lines = await services.read(sdk_series.overlaid, sdk, runs, key, wanted, points)
+        return JSONResponse({"key": key, "x": x, "lines": lines})
+
+    return made

@@ -1,0 +1,62 @@
+"""Charts of SDK runs: keys with what `define_metric` said of them, and their lines over one run or several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+
+from outrider_tracker.api import sdk_answers
+from outrider_tracker.api.errors import invalid
+from outrider_tracker.core import metric_definitions, sdk_config
+from outrider_tracker.store.read_sdk import SdkReader
+from outrider_tracker.store.read_sdk_series import Axis
+from outrider_tracker.store.records import SeriesLine
+from outrider_tracker.store.sdk_runs import SdkRun
+
+X = Literal["time", "step", "relative", "metric"]
+XKey = Annotated[str, Query(alias="xKey", max_length=1000, description="The metric on x, where x is `metric`.")]
+
+
+def axis(x: X, key: str, start: float | None, stop: float | None) -> Axis:
+    """What is asked for; 400 if no metric is named where one must be."""
+    if x == "metric" and not key:
+        raise invalid("x=metric needs the metric's name: add xKey.")
+    return Axis(x, key, 0.0, -math.inf if start is None else start, math.inf if stop is None else stop)
+
+
+def listed(reader: SdkReader, run: SdkRun) -> list[dict[str, Any]]:
+    """Every key of a run. Blocking."""
+    defined = metric_definitions.decode(sdk_config.own(run.config).get("m"))
+    items: list[dict[str, Any]] = []
+    for info in reader.list_series(run.id):
+        metric = metric_definitions.PLAIN if info.kind == "system" else defined.of(info.key)
+        items.append(sdk_answers.series(info, metric.x, hidden=metric.hidden))
+    return items
+
+
+def read(reader: SdkReader, run: SdkRun, key: str, wanted: Axis, points: int) -> Sequence[SeriesLine]:
+    """One key's lines. Relative time begins when the run was made. Blocking."""
+    zero = run.created if wanted.x == "relative" else 0.0
+    exact = Axis(wanted.x, wanted.key, zero, wanted.start, wanted.stop)
+    return reader.read_series(run.id, key, exact, name=run.display_name, buckets=points)
+
+
+def together(reader: SdkReader, runs: Sequence[SdkRun]) -> list[dict[str, Any]]:
+    """The keys that any of the runs has, and how many of them do. Blocking."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in runs:
+        for info in reader.list_series(run.id):
+            known = found.setdefault(
+                (info.kind, info.key), {"key": info.key, "kind": info.kind, "lines": 0, "last": None}
+            )
+            known["lines"] += 1
+            known["last"] = info.last
+    return [found[name] for name in sorted(found)]
+
+
+def overlaid(reader: SdkReader, runs: Sequence[SdkRun], key: str, wanted: Axis, points: int) -> list[dict[str, Any]]:
+    """One key's lines of several runs, each with its run's id. Blocking."""
+    return [{**line.to_json(), "run": run.name} for run in runs for line in read(reader, run, key, wanted, points)]

@@ -165,7 +165,7 @@ def _add_team(chosen: argparse.Namespace) -> int:
 
 def _add_member(chosen: argparse.Namespace) -> int:
     with changing(chosen.data) as connection:
-        accounts.require_team(connection, chosen.team)
+        people.require_team(connection, chosen.team)
         people.put_role(connection, chosen.user, chosen.team, Role(chosen.role), time.time())
     _say(f"User {chosen.user} is {chosen.role} of team {chosen.team}.")
     return 0

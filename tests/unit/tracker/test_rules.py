@@ -168,12 +168,14 @@ def test_refusals_say_who_and_what() -> None:
     """401 for nobody, 503 for a pod that is not joined yet, 403 with a sentence for everybody else."""
     pod = Pod("u", "i", "n", "p", "ml")
     project = SomeProject("p", Visibility.TEAM, None)
+    viewer = Person("vi", roles={"ml": Role.VIEWER})
     target = Target("ml", project=project)
     cases: list[tuple[Principal | None, str, str]] = [
         (None, contract.ERROR_UNAUTHENTICATED, "nobody is logged in: send an API key"),
         (pod, contract.ERROR_UNAVAILABLE, "the token of pod n/p (u) is not joined to a Run yet"),
-        (Pod("u", "i", "n", "p", "web"), contract.ERROR_FORBIDDEN, "may not write project ml/p"),
-        (Person("eve"), contract.ERROR_FORBIDDEN, "user eve may not write project ml/p"),
+        (Pod("u", "i", "n", "p", "web"), contract.ERROR_FORBIDDEN, "may not write entity ml"),
+        (Person("eve"), contract.ERROR_FORBIDDEN, "user eve may not write entity ml"),
+        (viewer, contract.ERROR_FORBIDDEN, "user vi may not write project ml/p"),
     ]
     for principal, code, sentence in cases:
         with pytest.raises(RefusedError) as caught:

@@ -91,13 +91,15 @@ def demand(principal: Principal | None, action: Action, target: Target) -> None:
             f"{_named(principal)} is not joined to a Run yet: the controller does so within seconds, try again",
             retry_after=_RETRY_SECONDS,
         )
-    raise RefusedError(contract.ERROR_FORBIDDEN, f"{_named(principal)} may not {action.value} {_what(target)}")
+    # A project that is hidden from who asks reads like one that is not there.
+    seen = may(principal, Action.READ, target)
+    raise RefusedError(contract.ERROR_FORBIDDEN, f"{_named(principal)} may not {action.value} {_what(target, seen)}")
 
 
-def _what(target: Target) -> str:
+def _what(target: Target, seen: bool) -> str:
     if target.source:
         return f"source {target.source}"
-    if target.project is not None:
+    if target.project is not None and seen:
         return f"{'this run of ' if target.run is not None else ''}project {target.entity}/{target.project.name}"
     return f"entity {target.entity}" if target.entity else "the tracker"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from outrider_tracker.core.principals import Role
-from outrider_tracker.store.people import AccountError, make_service_account, unknown_user
+from outrider_tracker.store.people import AccountError, make_service_account, require_team, unknown_user
 
 _COLUMNS: Final = (
     "user.id, user.name, user.admin, user.kind, user.email, user.default_entity, user.created, user.disabled"
@@ -127,15 +127,6 @@ def list_roles(connection: sqlite3.Connection, user: int) -> Sequence[tuple[str,
         (user,),
     )
     return [(entity, Role(role)) for entity, role in rows]
-
-
-def require_team(connection: sqlite3.Connection, name: str) -> None:
-    """AccountError unless there is such a team."""
-    found = find_entity(connection, name)
-    if found is None:
-        raise AccountError(f"there is no team {name!r}: make it with `outrider-tracker team add`")
-    if not found.team:
-        raise AccountError(f"{name} is the entity of a user and has no other members: make a team")
 
 
 def remove_member(connection: sqlite3.Connection, team: str, name: str, now: float) -> None:

@@ -93,7 +93,7 @@ def put_role(connection: sqlite3.Connection, name: str, entity: str, role: Role,
     elif found[0] == "user":
         if entity == name:
             raise AccountError(f"{entity} is the user's own entity: its role there does not change")
-        raise AccountError(f"{entity} is the entity of a user and has no other members: make a team")
+        raise _no_members(entity)
     if row[1] == "service":
         raise AccountError(f"{name} is a service account: it belongs to its team for good; make another one")
     _set_role(connection, int(row[0]), entity, role)
@@ -107,12 +107,19 @@ def make_team(connection: sqlite3.Connection, name: str, now: float) -> None:
 
 def make_service_account(connection: sqlite3.Connection, team: str, name: str, now: float) -> int:
     """A service account of a team, without a key; its id. AccountError: no such team, or the name cannot be one."""
-    kind = connection.execute("SELECT kind FROM entity WHERE name = ?", (team,)).fetchone()
-    if kind is None or kind[0] != "team":
-        raise AccountError(f"there is no team {team!r}: make it with `outrider-tracker team add`")
+    require_team(connection, team)
     user = _make(connection, Person(name, service=True, default_entity=team), now)
     _set_role(connection, user, team, Role.MEMBER)
     return user
+
+
+def require_team(connection: sqlite3.Connection, name: str) -> None:
+    """AccountError unless there is such a team."""
+    kind = connection.execute("SELECT kind FROM entity WHERE name = ?", (name,)).fetchone()
+    if kind is None:
+        raise AccountError(f"there is no team {name!r}: make it with `outrider-tracker team add`")
+    if kind[0] != "team":
+        raise _no_members(name)
 
 
 def check_new_name(connection: sqlite3.Connection, name: str) -> None:
@@ -130,6 +137,10 @@ def check_new_name(connection: sqlite3.Connection, name: str) -> None:
 def unknown_user(name: str) -> AccountError:
     """The error for a name that no user has."""
     return AccountError(f"there is no user {name!r}: make it with `outrider-tracker user add`")
+
+
+def _no_members(entity: str) -> AccountError:
+    return AccountError(f"{entity} is the entity of a user and has no other members: make a team")
 
 
 def has_people(connection: sqlite3.Connection) -> bool:

@@ -243,7 +243,7 @@ def create_invite(_root: None, info: Info, input: Node) -> Node:  # noqa: A002
     role = Role.ADMIN if input.get("admin") else Role.MEMBER
 
     def invite(connection: sqlite3.Connection) -> accounts.Account:
-        accounts.require_team(connection, team)
+        people.require_team(connection, team)
         account = accounts.account_by_address(connection, address)
         if account is None or account.disabled is not None:
             raise people.AccountError(f"there is no user {address[:200]!r}: an administrator makes accounts")

@@ -5,7 +5,7 @@ one thing here. The meaning is MongoDB's: comparison stays within a type, a cond
 element, `null` also matches what is absent. Values are bound, never written into the text; the number of conditions and
 their nesting are bounded, since SQLite's own limits would else answer.
 
-The SQL uses functions that the store gives its reading connections (store/functions.py): `strict_json`, `json_at_type`,
+The SQL uses functions that the store gives its reading connections (store/functions.py): `json_at_type`,
 `json_at_value`, `same_json`, `regex_found`.
 """
 
@@ -234,9 +234,8 @@ class _Compiler:
             other = "" if kind == "array" else f"WHEN 'object' THEN same_json({where.value}, {same}) "
             return f"(CASE {where.type} WHEN 'array' THEN {whole}{inner} {other}ELSE 0 END)"
         if value is None:
-            return f"(CASE ifnull({where.type}, 'null') WHEN 'null' THEN 1 WHEN 'array' THEN " + (
-                f"EXISTS (SELECT 1 FROM json_each({where.value}) AS e WHERE e.type = 'null') ELSE 0 END)"
-            )
+            inner = f"EXISTS (SELECT 1 FROM json_each({where.value}) AS e WHERE e.type = 'null')"
+            return f"(CASE ifnull({where.type}, 'null') WHEN 'null' THEN 1 WHEN 'array' THEN {inner} ELSE 0 END)"
         return self._element(where, _Atom.of("=", self._scalar(where, value), self.bind))
 
     def _compare(self, where: Field, name: str, value: Any) -> str:
@@ -334,7 +333,7 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def seconds_of(value: Any) -> float:
-    """Unix seconds of a filter's time: ISO 8601 text (UTC unless it says otherwise), or seconds. FilterError: neither."""
+    """Unix seconds of a filter's time: ISO 8601 text (UTC unless it says so), or seconds. FilterError: neither."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, str):

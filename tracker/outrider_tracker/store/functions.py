@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
-from outrider_tracker.core import jsontext, mongo
+from outrider_tracker.core import mongo
 
 MAX_SCANNED: Final = 1 << 16  # characters of a value that a regular expression looks at
 
@@ -19,21 +19,12 @@ MAX_SCANNED: Final = 1 << 16  # characters of a value that a regular expression 
 def register(connection: sqlite3.Connection) -> None:
     """Makes the functions known to a connection."""
     for name, arguments, function in (
-        ("strict_json", 1, strict_json),
         ("json_at_type", 2, json_at_type),
         ("json_at_value", 2, json_at_value),
         ("same_json", 2, same_json),
         ("regex_found", 2, regex_found),
     ):
         connection.create_function(name, arguments, function, deterministic=True)
-
-
-def strict_json(text: Any) -> str:
-    """JSON that SQLite reads, of a text that it does not: NaN and infinities become texts; no JSON at all is {}."""
-    try:
-        return jsontext.write(json.loads(text))
-    except (TypeError, ValueError, RecursionError):
-        return "{}"
 
 
 def json_at_type(document: Any, path: str) -> str | None:
@@ -57,7 +48,7 @@ def json_at_value(document: Any, path: str) -> Any:
 
 
 def same_json(left: Any, right: str) -> int:
-    """Whether a JSON value (scalars as SQLite gives them) equals the one of a JSON text; 1 and 1.0 do, 1 and true do not."""
+    """Whether a JSON value (scalars as SQLite gives them) equals that of a JSON text: 1 and 1.0 do, 1 and true not."""
     try:
         first = json.loads(left) if isinstance(left, str) else left
         return int(_same(first, json.loads(right)))

@@ -1,6 +1,6 @@
 """The SDK runs of a project, as the client's public API asks for them: filtered, sorted, page by page.
 
-A page's cursor is the place of its last run in the order, so runs that come or go meanwhile neither repeat nor hide one.
+A page's cursor is the place of its last run in the order: runs that come or go meanwhile neither repeat nor hide one.
 """
 
 from __future__ import annotations
@@ -149,18 +149,13 @@ def _fields(query: RunQuery) -> Callable[[str, Bindings], Field]:
     return find
 
 
-def _document(column: str) -> str:
-    """A JSON text as SQLite can read it: it knows no NaN, which training writes."""
-    return f"CASE WHEN instr({column}, 'NaN') OR instr({column}, 'Infinity') THEN strict_json({column}) ELSE {column} END"
-
-
 def _filled(column: str) -> Field:
     """Texts that are "" where nothing was said."""
     return mongo.text_field(f"nullif(sdk_run.{column}, '')")
 
 
-_CONFIG: Final = _document("sdk_run.config_json")
-_SUMMARY: Final = _document("sdk_run.summary_json")
+_CONFIG: Final = "sdk_run.config_json"  # strict JSON, as jsontext writes it
+_SUMMARY: Final = "sdk_run.summary_json"
 _CREATED: Final = mongo.time_field("sdk_run.created")
 _HEARTBEAT: Final = mongo.time_field("sdk_run.heartbeat")
 _UPDATED: Final = mongo.time_field("sdk_run.updated")

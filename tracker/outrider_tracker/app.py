@@ -21,6 +21,7 @@ from outrider_tracker.control.doors import Control
 from outrider_tracker.control.doors import routes as control_routes
 from outrider_tracker.core.quotas import QuotaTable
 from outrider_tracker.decode.decoder import Decoder
+from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.ingest import doors, uploads
 from outrider_tracker.ingest.appender import Appender
 from outrider_tracker.ingest.context import Ingest
@@ -33,6 +34,10 @@ from outrider_tracker.notifier import Notifier
 from outrider_tracker.services import Services
 from outrider_tracker.store.errors import StoreBrokenError
 from outrider_tracker.store.store import Store
+from outrider_tracker.wandb import doors as wandb_doors
+from outrider_tracker.wandb import engine
+from outrider_tracker.wandb.addresses import Network
+from outrider_tracker.wandb.composition import Wandb
 
 READ_THREADS: Final = 8
 INGEST_THREADS: Final = 4
@@ -48,6 +53,7 @@ class Settings:
     marks: Watermarks = field(default_factory=Watermarks)
     quotas: QuotaTable = field(default_factory=QuotaTable)
     public_url: str = ""
+    trusted_proxies: tuple[Network, ...] = ()
     seal_interval: float = maintenance.INTERVAL
     seal_bytes: int = maintenance.SEAL_BYTES
 
@@ -67,6 +73,7 @@ class Tracker:
         self.reads = ThreadPoolExecutor(READ_THREADS, "read")
         self.work = ThreadPoolExecutor(INGEST_THREADS, "ingest")
         self.decoder = Decoder(self.store, self.notifier.publish)
+        self.line_decoder = LineDecoder(self.store, self.notifier.publish)
         self.maintenance = Maintenance(
             self.store,
             interval=settings.seal_interval,
@@ -100,6 +107,19 @@ class Tracker:
             version=__version__,
             public_url=settings.public_url,
         )
+        self.wandb = Wandb(
+            store=self.store,
+            gate=gate,
+            engine=engine.load(),
+            signer=signer,
+            notifier=self.notifier,
+            gauge=gauge,
+            limits=self.limits,
+            pool=self.reads,
+            wake=self.line_decoder.wake,
+            public_url=settings.public_url,
+            trusted=settings.trusted_proxies,
+        )
         self.app = FastAPI(
             title="Outrider tracker",
             version=__version__,
@@ -112,6 +132,7 @@ class Tracker:
             *doors.routes(self.ingest),
             *uploads.routes(self.ingest),
             *control_routes(Control(self.store, gate, settings.entities, self.notifier, self.reads)),
+            *wandb_doors.routes(self.wandb),
             *metrics.routes(collector, self._reason),
         ]
         self.app.router.routes.extend(plain)
@@ -122,6 +143,7 @@ class Tracker:
         self._loop = asyncio.get_running_loop()
         self.notifier.start(self._loop)
         self.decoder.start()
+        self.line_decoder.start()
         self.maintenance.start()
 
     def stop_waiting(self) -> None:
@@ -133,6 +155,7 @@ class Tracker:
         self.notifier.close()
         self.maintenance.close()
         self.decoder.close()
+        self.line_decoder.close()
         self.work.shutdown()
         self.reads.shutdown()
         self.store.close()

@@ -11,7 +11,7 @@ import threading
 from typing import Final
 
 VARIABLE: Final = "OUTRIDER_FAILPOINT"
-# Every name that is passed somewhere; a test goes through them all.
+# Every name is passed somewhere; tests go through them all.
 BEFORE_COMMIT: Final = "before-commit"
 AFTER_COMMIT: Final = "after-commit"
 BEFORE_ANSWER: Final = "before-answer"
@@ -21,7 +21,11 @@ SEAL_BEFORE_COMMIT: Final = "seal-before-commit"
 SEAL_AFTER_COMMIT: Final = "seal-after-commit"
 DECODE_BEFORE_COMMIT: Final = "decode-before-commit"
 FILE_AFTER_RENAME: Final = "file-after-rename"
-NAMES: Final = (
+LINES_BEFORE_COMMIT: Final = "lines-before-commit"
+LINE_DECODE_BEFORE_COMMIT: Final = "line-decode-before-commit"
+COMPACT_BEFORE_COMMIT: Final = "compact-before-commit"
+COMPACT_AFTER_COMMIT: Final = "compact-after-commit"
+STREAM_NAMES: Final = (
     BEFORE_COMMIT,
     AFTER_COMMIT,
     BEFORE_ANSWER,
@@ -32,6 +36,18 @@ NAMES: Final = (
     DECODE_BEFORE_COMMIT,
     FILE_AFTER_RENAME,
 )
+# Those that the W&B door leads to.
+LINE_NAMES: Final = (
+    BEFORE_COMMIT,
+    AFTER_COMMIT,
+    BEFORE_ANSWER,
+    LINES_BEFORE_COMMIT,
+    LINE_DECODE_BEFORE_COMMIT,
+    COMPACT_BEFORE_COMMIT,
+    COMPACT_AFTER_COMMIT,
+    FILE_AFTER_RENAME,
+)
+NAMES: Final = tuple(dict.fromkeys(STREAM_NAMES + LINE_NAMES))
 
 _lock = threading.Lock()
 _chosen = ""

@@ -9,6 +9,7 @@ from typing import Final
 
 from outrider_tracker.log import say
 from outrider_tracker.store import feed, files
+from outrider_tracker.store.compaction import compact_lines
 from outrider_tracker.store.errors import StorageFullError
 from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import WriterClosedError
@@ -39,6 +40,7 @@ class Maintenance:
         self._slow_since = float("-inf")
         self.sealed_streams = 0
         self.sealed_series = 0
+        self.joined_blocks = 0
         self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
 
     def start(self) -> None:
@@ -61,6 +63,7 @@ class Maintenance:
             if sealed == 0:
                 break
         self.sealed_series += self._store.points.seal(now)
+        self.joined_blocks += compact_lines(self._store.readers, self._store.writer)
         if now - self._slow_since >= SLOW_INTERVAL:
             self._slow_since = now
             self._store.writer.run(lambda connection: feed.trim(connection, now))

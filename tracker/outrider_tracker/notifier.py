@@ -24,6 +24,11 @@ def run_topic(run: str) -> tuple[str, str]:
     return ("run", run)
 
 
+def sdk_run_topic(run: int) -> tuple[str, int]:
+    """Moves when an SDK run's row, lines or files change."""
+    return ("sdk", run)
+
+
 class Notifier:
     """Topics with versions. `publish` may be called from any thread; the rest belongs to the event loop."""
 

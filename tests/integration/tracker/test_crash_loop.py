@@ -199,7 +199,7 @@ def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
     files: dict[str, str] = {}
     points_reached: set[str] = set()
     for number in range(KILLS):
-        name = failpoints.NAMES[number // 2 % len(failpoints.NAMES)] if number % 2 else ""
+        name = failpoints.STREAM_NAMES[number // 2 % len(failpoints.STREAM_NAMES)] if number % 2 else ""
         nth = rng.randrange(1, 4) if name.startswith(("seal", "file")) else rng.randrange(1, 30)
         environment = {failpoints.VARIABLE: f"{name}:{nth}"} if name else {}
         arguments = ("--seal-interval", "0.02", "--seal-bytes", "1")
@@ -229,5 +229,5 @@ def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
                 files |= load.files
         check(data, ledgers, files)
     assert sum(sum(ledger.acknowledged.values()) for ledger in ledgers) > KILLS * 1000
-    if 2 * len(failpoints.NAMES) <= KILLS:
-        assert points_reached == set(failpoints.NAMES), "a named place was never passed: it tests nothing"
+    if 2 * len(failpoints.STREAM_NAMES) <= KILLS:
+        assert points_reached == set(failpoints.STREAM_NAMES), "a named place was never passed: it tests nothing"

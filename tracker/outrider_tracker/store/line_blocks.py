@@ -106,7 +106,7 @@ def segments(connection: sqlite3.Connection, space: int, start: int, stop: int) 
         if row is None or row[0] is None:
             break
         here, end, level = row[0], min(end, row[1]), level + 1
-    return _resolved(found)
+    return resolve(found)
 
 
 def texts(connection: sqlite3.Connection, parts: Sequence[Segment]) -> Iterator[tuple[Segment, list[str]]]:
@@ -119,7 +119,7 @@ def texts(connection: sqlite3.Connection, parts: Sequence[Segment]) -> Iterator[
         yield part, lines[part.start - part.block_first : part.stop - part.block_first]
 
 
-def _resolved(found: list[Segment]) -> list[Segment]:
+def resolve(found: list[Segment]) -> list[Segment]:
     """Segments without overlap: where several cover a line, the lowest level counts, then the highest `seq`. Pure."""
     found.sort(key=lambda part: part.start)
     if all(before.stop <= after.start for before, after in itertools.pairwise(found)):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from outrider_sidecar import contract
+from outrider_tracker import failpoints
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rows import read_rows, step_of
 from outrider_tracker.store import points
@@ -110,8 +111,10 @@ def append_lines(
     for block in blocks:
         seq = _insert_block(connection, target, block, now)
     connection.execute(
-        "UPDATE line_space SET count = max(count, ?), last = ?, newest = ? WHERE id = ?", (newest, now, seq, target)
+        "UPDATE line_space SET count = max(count, ?), last = ?, newest = ?, loose = loose + ? WHERE id = ?",
+        (newest, now, seq, len(blocks), target),
     )
+    failpoints.passing(failpoints.LINES_BEFORE_COMMIT)
     return True
 
 

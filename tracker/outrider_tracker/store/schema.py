@@ -194,8 +194,10 @@ CREATE TABLE line_space (
   count INTEGER NOT NULL DEFAULT 0,             -- one more than the highest line's number
   last REAL,                                    -- when something was written
   base_decoded INTEGER NOT NULL DEFAULT 0, decoded INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 0,
+  loose INTEGER NOT NULL DEFAULT 0,             -- blocks that compaction has not looked at
   UNIQUE (run, branch, file, client)
 );
+CREATE INDEX line_space_to_compact ON line_space (loose) WHERE loose >= 8;
 CREATE INDEX line_space_by_base ON line_space (base) WHERE base IS NOT NULL;
 CREATE INDEX line_space_to_decode ON line_space (id)
   WHERE file != 'console' AND (decoded < newest OR base_decoded < base_count);
@@ -206,7 +208,7 @@ CREATE TABLE line_block (
   bytes INTEGER NOT NULL, received REAL NOT NULL,
   data BLOB NOT NULL                            -- zlib of a JSON array of texts
 );
-CREATE INDEX line_block_at ON line_block (space, first);
+CREATE INDEX line_block_at ON line_block (space, first, count, step_low, step_high, bytes);
 CREATE INDEX line_block_by_seq ON line_block (space, seq);
 -- Decoded from lines of history. `type`: number, string, image-file …; `last_json`: the newest value, if short.
 CREATE TABLE history_key (
@@ -229,6 +231,14 @@ CREATE TABLE alert (
   wait REAL NOT NULL, created REAL NOT NULL
 );
 CREATE INDEX alert_by_run ON alert (run, id);
+-- The writers of a run in shared mode: it ends with the last of them.
+CREATE TABLE run_writer (
+  run INTEGER NOT NULL, client TEXT NOT NULL, heard REAL NOT NULL, ended INTEGER NOT NULL, PRIMARY KEY (run, client)
+) WITHOUT ROWID;
+CREATE TABLE custom_chart (     -- specifications for charts of an entity's own
+  entity TEXT NOT NULL, name TEXT NOT NULL, display_name TEXT NOT NULL, type TEXT NOT NULL, access TEXT NOT NULL,
+  spec_json TEXT NOT NULL, updated REAL NOT NULL, PRIMARY KEY (entity, name)
+) WITHOUT ROWID;
 """,
 )
 

@@ -44,18 +44,22 @@ def folder_of(release: str) -> Path:
 
 def python_of(release: str) -> Path:
     """The interpreter of a release's environment, which is made first where it is not there."""
-    folder = folder_of(release)
+    return environment(folder_of(release), lock_of(release))
+
+
+def environment(folder: Path, lock: Path) -> Path:
+    """The interpreter of the environment in a folder, which is made from the lock where it is not there."""
     done = folder / ".installed"
     if not done.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_name(f"{folder.name}.lock")):
             if not done.exists():  # else another process made it meanwhile
-                _make(release, folder)
+                _make(folder, lock)
                 done.touch()
     return folder / "bin/python"
 
 
-def _make(release: str, folder: Path) -> None:
+def _make(folder: Path, lock: Path) -> None:
     """A new environment; what an interrupted one left is removed first."""
     if folder.exists():
         shutil.rmtree(folder)
@@ -63,7 +67,7 @@ def _make(release: str, folder: Path) -> None:
     _run(uv, "venv", "--quiet", "--python", PYTHON, folder)
     _run(
         uv, "pip", "install", "--quiet", "--link-mode=hardlink", "--require-hashes",
-        "--python", folder / "bin/python", "-r", lock_of(release),
+        "--python", folder / "bin/python", "-r", lock,
     )  # fmt: skip
 
 

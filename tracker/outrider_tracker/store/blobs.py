@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ class BlobFolder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._lock = threading.Lock()  # between who places an object again and who finds it old
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def location(self, key: str) -> Path:
@@ -56,7 +58,20 @@ class BlobFolder:
         """
         target = self.location(key)
         self._shard(target)
-        self._place(staged, target)
+        with self._lock:
+            self._place(staged, target)
+
+    def remove_old(self, key: str, before: float) -> bool:
+        """Removes the object unless it was placed (again) since `before`, in Unix seconds. Whether it was there."""
+        target = self.location(key)
+        with self._lock:
+            try:
+                if target.stat().st_mtime >= before:
+                    return False
+                target.unlink()
+            except FileNotFoundError:
+                return False
+        return True
 
     def read(self, key: str, position: int, length: int) -> bytes:
         """See BlobStore."""

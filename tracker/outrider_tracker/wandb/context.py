@@ -17,8 +17,8 @@ T = TypeVar("T")
 Resolver = Callable[..., Any]
 """`resolve(parent, info, **arguments)`, called in a thread of its own: it may block. `info.context` is a Context.
 
-Each module of `resolvers/` gives its own as `RESOLVERS: Mapping[str, Resolver]`, `"Query.viewer"` to a function. A field
-without a resolver is read from its parent by its GraphQL name: from a mapping's item, or an object's attribute.
+Each module of `resolvers/` gives its own as `RESOLVERS: Mapping[str, Resolver]`, `"Query.viewer"` to a function. A
+field without a resolver is read from its parent by its GraphQL name: from a mapping's item, or an object's attribute.
 """
 Resolvers = Mapping[str, Resolver]
 
@@ -38,6 +38,10 @@ class Context:
     base_url: str
     client: str = ""
     username: str = ""
+    forget_run: Callable[[int], None] = lambda _run: None
+    """To be called with a run's row id once a rewind of it is durable: writers must learn of its new branch."""
+    check_runs: Callable[[str], None] = lambda _entity: None
+    """RefusedError if the entity may not have one run more. Blocking."""
 
     @property
     def now(self) -> float:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider_tracker.api import ranges
-from outrider_tracker.api.ranges import Span, UnsatisfiableError
+from outrider_tracker.core import ranges
+from outrider_tracker.core.ranges import Span, UnsatisfiableError
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""What one post of a run's client does, in one transaction: lines, summary, heartbeat, state."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from outrider_sidecar import contract
+from outrider_tracker.core import jsontext, run_states
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.run_states import Event, State
+from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, line_counts
+
+# A run with several writers ends with the last of them: when one says that the run is over, those that say nothing of
+# the kind are given so long to fall silent (a writer says something every 30 s).
+OTHERS_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A post. `client`: the writer in shared mode, else "". `exit_code` None: the run goes on."""
+
+    batches: Sequence[LineBatch] = ()
+    client: str = ""
+    summary: Mapping[str, Any] | None = None
+    preempting: bool = False
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`stopped`: a person asked the run to stop. `state`: where it is now."""
+
+    stopped: bool
+    state: State
+
+
+def apply(connection: sqlite3.Connection, run: int, branch: int, posted: Posted, now: float) -> Outcome:
+    """In a writer's job. RefusedError (final for the client): the run is gone, or was rewound by somebody else."""
+    row = connection.execute(
+        "SELECT branch, state, stop_asked, heartbeat, ended, exit_code FROM sdk_run WHERE id = ? AND deleted IS NULL",
+        (run,),
+    ).fetchone()
+    if row is None:
+        raise RefusedError(contract.ERROR_UNDECLARED, "the run was deleted: it takes no more data", status=404)
+    _, state, stopped, _, ended, exit_code = row
+    if row[0] != branch:
+        raise RefusedError(contract.ERROR_FENCED, "the run was rewound by a newer writer: this one may not go on")
+    if branch and posted.batches:
+        _refuse_gap(connection, run, posted)
+    for batch in posted.batches:
+        append_lines(connection, run, branch, batch, assign_steps=bool(posted.client), now=now)
+    new = run_states.after(State(state), Event.PREEMPTING if posted.preempting else Event.HEARTBEAT)
+    if posted.client:
+        _hear(connection, run, posted.client, over=posted.exit_code is not None, now=now)
+    if posted.exit_code is not None:
+        # Of several writers the first that failed says how the run ended.
+        exit_code = posted.exit_code if not posted.client or not exit_code else exit_code
+        if not _others_live(connection, run, posted.client, now):
+            new = run_states.completed(new, exit_code, stopped=bool(stopped))
+            ended = now
+    elif new in run_states.ALIVE:
+        # In shared mode a writer's end waits here for the others.
+        ended, exit_code = None, exit_code if posted.client and ended is None else None
+    connection.execute(
+        "UPDATE sdk_run SET heartbeat = ?, updated = ?, state = ?, ended = ?, exit_code = ? WHERE id = ?",
+        (now, now, new, ended, exit_code, run),
+    )
+    if posted.summary is not None:
+        _put_summary(connection, run, posted)
+    return Outcome(bool(stopped) and new in run_states.ALIVE, new)
+
+
+def _refuse_gap(connection: sqlite3.Connection, run: int, posted: Posted) -> None:
+    """A writer from before a rewind goes on far behind the end of the branch, where no writer of that branch would.
+
+    Nothing else tells it apart: the client sends no word of the branch that it believes in.
+    """
+    counts = line_counts(connection, run, posted.client)
+    for batch in posted.batches:
+        if batch.file is LineFile.HISTORY and batch.first > counts[LineFile.HISTORY]:
+            raise RefusedError(contract.ERROR_FENCED, "the run was rewound by a newer writer: this one may not go on")
+
+
+def _hear(connection: sqlite3.Connection, run: int, client: str, *, over: bool, now: float) -> None:
+    """Notes that a writer of a shared run lives, or that it is over."""
+    connection.execute(
+        "INSERT INTO run_writer (run, client, heard, ended) VALUES (?, ?, ?, ?) ON CONFLICT (run, client) DO UPDATE "
+        "SET heard = excluded.heard, ended = excluded.ended",
+        (run, client, now, int(over)),
+    )
+
+
+def _others_live(connection: sqlite3.Connection, run: int, client: str, now: float) -> bool:
+    if not client:
+        return False
+    found = connection.execute(
+        "SELECT 1 FROM run_writer WHERE run = ? AND client != ? AND ended = 0 AND heard > ? LIMIT 1",
+        (run, client, now - OTHERS_SECONDS),
+    ).fetchone()
+    return found is not None
+
+
+def _put_summary(connection: sqlite3.Connection, run: int, posted: Posted) -> None:
+    """The whole summary; in shared mode its keys are put over those of the other writers."""
+    summary = posted.summary
+    if posted.client:
+        (text,) = connection.execute("SELECT summary_json FROM sdk_run WHERE id = ?", (run,)).fetchone()
+        summary = {**json.loads(text), **(summary or {})}
+    connection.execute("UPDATE sdk_run SET summary_json = ? WHERE id = ?", (jsontext.write(summary), run))
+
+
+def end_silent(connection: sqlite3.Connection, now: float) -> list[int]:
+    """Ends the shared runs that one writer declared to be over, and whose others are silent since. Their ids."""
+    rows = connection.execute(
+        "SELECT id, state, stop_asked, exit_code, heartbeat FROM sdk_run WHERE heartbeat < ? AND state IN "
+        "('running', 'preempting') AND deleted IS NULL AND exit_code IS NOT NULL",
+        (now - OTHERS_SECONDS,),
+    ).fetchall()
+    for run, state, stopped, exit_code, heartbeat in rows:
+        new = run_states.completed(State(state), exit_code, stopped=bool(stopped))
+        connection.execute(
+            "UPDATE sdk_run SET state = ?, ended = ?, updated = ? WHERE id = ?", (new, heartbeat, now, run)
+        )
+    return [row[0] for row in rows]

@@ -1,0 +1,59 @@
+"""Errors as W&B's clients read them: `{"errors": [{"message": …}]}`, whatever the status."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from outrider_sidecar import contract
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.http import IN_PROGRESS, Handler
+from outrider_tracker.log import say
+from outrider_tracker.store.errors import StorageFullError, StoreError
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(
+        _ENCODER.encode(value), status, media_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def refusal(error: RefusedError) -> Response:
+    """The answer to a refused request. The client gives up at 4xx but 409 and 429, and asks again at those and 5xx."""
+    response = answer({"errors": [{"message": error.message}]}, error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="tracker"'
+    return response
+
+
+def door(handler: Handler) -> Handler:
+    """Turns what a handler raises into answers. The log has the path's form, never a token of it."""
+
+    async def guarded(request: Request) -> Response:
+        IN_PROGRESS.count += 1
+        try:
+            return await handler(request)
+        except RefusedError as error:
+            refused = error
+        except StorageFullError as error:
+            refused = RefusedError(contract.ERROR_STORAGE_FULL, str(error), retry_after=30)
+        except (StoreError, sqlite3.OperationalError) as error:
+            refused = RefusedError(contract.ERROR_UNAVAILABLE, str(error), retry_after=5)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        finally:
+            IN_PROGRESS.count -= 1
+        # The last part of an upload's address is its permission.
+        path = request.scope["route"].path if "token" in request.path_params else request.url.path
+        say("refused", method=request.method, path=path, status=refused.status, code=refused.code)
+        return refusal(refused)
+
+    return guarded

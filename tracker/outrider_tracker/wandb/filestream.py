@@ -1,0 +1,239 @@
+"""The filestream door: rows, console lines, summary, heartbeat and end of a run. What was answered is durable.
+
+body ─ unpack (bounded) ─ read ─ decide (pure; blocks are packed here) ─┐
+address ─ run, branch, right to write (remembered for seconds) ─────────┴─ writer: one transaction ─ 200
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from outrider_sidecar import contract
+from outrider_tracker import failpoints, http
+from outrider_tracker.auth.gate import demand
+from outrider_tracker.core import jsontext
+from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.principals import Person, Pod, Principal
+from outrider_tracker.core.rules import Action, Target
+from outrider_tracker.notifier import sdk_run_topic
+from outrider_tracker.store import sdk_stream
+from outrider_tracker.store.lines import LineBatch, LineFile
+from outrider_tracker.store.projects import project_by_id
+from outrider_tracker.store.sdk_runs import find_run
+from outrider_tracker.store.sdk_stream import Posted
+from outrider_tracker.wandb.composition import Wandb
+from outrider_tracker.wandb.errors import answer, door
+from outrider_tracker.wandb.run_cache import KnownRun
+
+MAX_BODY: Final = 11 << 20  # the client sends at most about 10 MiB at once
+MAX_UNPACKED: Final = 64 << 20
+MAX_CLIENT: Final = 128
+FILES: Final = {
+    "wandb-history.jsonl": LineFile.HISTORY,
+    "wandb-events.jsonl": LineFile.EVENTS,
+    "output.log": LineFile.CONSOLE,
+}
+SUMMARY: Final = "wandb-summary.json"
+
+
+class _Chunk(msgspec.Struct):
+    """Lines of one file, from line `offset` on."""
+
+    content: list[str] = []
+    offset: int = 0
+
+
+class _Body(msgspec.Struct):
+    """A post. Fields that we do not know are left alone."""
+
+    files: dict[str, _Chunk] | None = None
+    preempting: bool | None = None
+    complete: bool | None = None
+    exitcode: int | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Body)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def routes(wandb: Wandb) -> list[Route]:
+    """The door."""
+    return [
+        Route("/files/{entity}/{project}/{run}/file_stream", door(Filestream(wandb).post), methods=["POST"]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Filestream:
+    """The handler over one Wandb."""
+
+    wandb: Wandb
+
+    async def post(self, request: Request) -> Response:
+        """`POST /files/{entity}/{project}/{run}/file_stream`: `{}`, or `{"stopped": true}`."""
+        wandb = self.wandb
+        principal = await wandb.gate.visitor(request)
+        path = request.path_params
+        announced = http.content_length(request)
+        size = MAX_BODY if announced is None else min(announced, MAX_BODY)
+        wandb.limits.admit(path["entity"], size)
+        with wandb.limits.body(size, path["entity"]):
+            body = await http.read_body(request, MAX_BODY)
+            coding, client = request.headers.get("content-encoding", ""), client_of(request.headers)
+            # Small bodies are decided here: a thread's hand-over would cost more than the work.
+            if len(body) <= _SMALL and not coding:
+                posted = decide(read(body), client)
+            else:
+                posted = await wandb.work(_read_and_decide, body, coding, client)
+            self._refuse_when_full(posted)
+            known = await self._known(principal, path["entity"], path["project"], path["run"])
+            if posted.batches:
+                wandb.limits.check_storage(known.entity, len(body))
+            outcome = await wandb.write(_job(known, posted, wandb.store.clock()), len(body), known.entity)
+        failpoints.passing(failpoints.BEFORE_ANSWER)
+        if posted.batches:
+            wandb.wake()
+        wandb.notifier.publish([sdk_run_topic(known.id)])
+        response = answer({"stopped": True} if outcome.stopped else {})
+        response.headers.update(wandb.limits.pace(known.entity))
+        return response
+
+    async def _known(self, principal: Principal | None, entity: str, project: str, run: str) -> KnownRun:
+        """The run, which this principal may write. RefusedError: 401, 403, 404."""
+        cache = self.wandb.runs
+        key = (_identity(principal), entity, project, run)
+        found = cache.get(key)
+        if found is None:
+            changes = cache.changes
+            found = await self.wandb.work(self._find, principal, entity, project, run)
+            cache.put(key, found, changes)
+        return found
+
+    def _find(self, principal: Principal | None, entity: str, project: str, name: str) -> KnownRun:
+        with self.wandb.store.readers.snapshot() as connection:
+            run = find_run(connection, entity, project, name)
+            home = None if run is None else project_by_id(connection, run.project_id)
+        if run is None or home is None:
+            demand(principal, Action.WRITE, Target(entity))
+            raise RefusedError(
+                contract.ERROR_UNDECLARED,
+                f"there is no run {name[:128]!r} in {entity[:128]}/{project[:128]}: it was deleted, or never begun",
+                status=404,
+            )
+        demand(principal, Action.WRITE, Target(entity, project=home, run=run))
+        return KnownRun(run.id, run.branch, run.entity)
+
+    def _refuse_when_full(self, posted: Posted) -> None:
+        """States and heartbeats are taken until the very end; lines wait with the client."""
+        if posted.batches and contract.KIND_METRICS not in self.wandb.gauge.accepts():
+            raise RefusedError(
+                contract.ERROR_STORAGE_FULL,
+                "the tracker's disk is nearly full: it takes no metrics and logs until there is room",
+                retry_after=30,
+            )
+
+
+_SMALL: Final = 16 << 10
+
+
+def _identity(principal: Principal | None) -> object:
+    """What tells writers apart, whose rights may differ."""
+    if isinstance(principal, Person):
+        return ("person", principal.name)
+    return principal if isinstance(principal, Pod) else None
+
+
+def client_of(headers: Mapping[str, str]) -> str:
+    """The writer's id in shared mode, else "". RefusedError (400): it says that it shares, but not who it is."""
+    if headers.get("x-wandb-use-async-filestream", "").lower() != "true":
+        return ""
+    client = headers.get("x-wandb-async-client-id", "")
+    if not 0 < len(client) <= MAX_CLIENT:
+        raise RefusedError(contract.ERROR_FRAME, "in shared mode the header X-WANDB-ASYNC-CLIENT-ID names the writer")
+    return client
+
+
+def unpack(body: bytes, coding: str) -> bytes:
+    """The body without its coding. RefusedError: 415, 400, 413."""
+    coding = coding.strip().lower()
+    if coding in {"", "identity"}:
+        return body
+    if coding != "gzip":
+        raise RefusedError(contract.ERROR_FRAME, f"the coding {coding[:40]!r} is not taken: gzip is", status=415)
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        found = reader.decompress(body, MAX_UNPACKED + 1)
+    except zlib.error:
+        raise RefusedError(contract.ERROR_FRAME, "the request's body is no gzip") from None
+    if len(found) > MAX_UNPACKED:
+        raise http.too_large(MAX_UNPACKED)
+    if not reader.eof:
+        raise RefusedError(contract.ERROR_FRAME, "the request's gzip ends too early")
+    return found
+
+
+def read(body: bytes) -> _Body:
+    """The post. RefusedError (400): it is none."""
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    try:
+        # Half of a surrogate pair is valid JSON, which the fast reader refuses: a user's text may hold one.
+        return msgspec.convert(json.loads(body, parse_constant=_no_number), _Body)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(contract.ERROR_FRAME, f"the request's body is no post of a run: {error}") from None
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _read_and_decide(body: bytes, coding: str, client: str) -> Posted:
+    return decide(read(unpack(body, coding)), client)
+
+
+def decide(body: _Body, client: str) -> Posted:
+    """What a post does to its run. RefusedError (400): a summary that is no JSON object, a line's number below 0."""
+    files = body.files or {}
+    batches = [
+        LineBatch(FILES[name], client, chunk.offset, chunk.content)
+        for name, chunk in files.items()
+        if name in FILES and chunk.content
+    ]
+    summary = files.get(SUMMARY)
+    ended = bool(body.complete) or body.exitcode is not None
+    return Posted(
+        batches=batches,
+        client=client,
+        summary=_summary(summary.content[-1]) if summary is not None and summary.content else None,
+        preempting=bool(body.preempting),
+        exit_code=(body.exitcode or 0) if ended else None,
+    )
+
+
+def _summary(text: str) -> Mapping[str, Any]:
+    """The summary; numbers that JSON lacks become texts."""
+    try:
+        return _OBJECT.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    try:
+        found: Mapping[str, Any] = jsontext.finite(jsontext.read_object(text.encode(errors="replace"), allow_nan=True))
+    except ValueError as error:
+        raise RefusedError(contract.ERROR_FRAME, f"the summary is malformed: {error}") from None
+    return found
+
+
+def _job(known: KnownRun, posted: Posted, now: float) -> Callable[[sqlite3.Connection], sdk_stream.Outcome]:
+    return lambda connection: sdk_stream.apply(connection, known.id, known.branch, posted, now)

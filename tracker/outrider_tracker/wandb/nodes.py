@@ -7,8 +7,9 @@ that lead to another project or run.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from outrider_sidecar import contract
 from outrider_tracker.auth.gate import demand
@@ -21,7 +22,13 @@ from outrider_tracker.store.projects import Project
 from outrider_tracker.store.sdk_runs import SdkRun
 from outrider_tracker.wandb.context import Context
 
-DEFAULT_PROJECT = "uncategorized"
+DEFAULT_PROJECT: Final = "uncategorized"
+EMPTY: Final[Mapping[str, Any]] = {
+    "edges": (),
+    "pageInfo": {"hasNextPage": False, "hasPreviousPage": False},
+    "totalCount": 0,
+}
+"""A connection to what is not kept here."""
 
 
 @dataclass(frozen=True, slots=True)

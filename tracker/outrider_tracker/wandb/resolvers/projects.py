@@ -18,18 +18,20 @@ from outrider_tracker.store.projects import Project
 from outrider_tracker.store.sdk_run_list import RunQuery
 from outrider_tracker.wandb.account_nodes import entity_node, node_id, user_node
 from outrider_tracker.wandb.context import Context, Resolvers
-from outrider_tracker.wandb.nodes import DEFAULT_PROJECT, ProjectNode, RunNode, default_entity, find_project, find_run
+from outrider_tracker.wandb.nodes import (
+    DEFAULT_PROJECT,
+    EMPTY,
+    ProjectNode,
+    RunNode,
+    default_entity,
+    find_project,
+    find_run,
+)
 
 Info = Any
 Node = dict[str, Any]
 PAGE: Final = 50  # items, where a client names no number
 MAX_DESCRIPTION: Final = 1 << 16
-EMPTY: Final[Node] = {
-    "edges": [],
-    "pageInfo": {"hasNextPage": False, "hasPreviousPage": False},
-    "totalCount": 0,
-}
-"""A connection to what is not kept here."""
 _ACCESS: Final[Mapping[Visibility, str]] = {
     Visibility.PRIVATE: "PRIVATE",
     Visibility.TEAM: "ENTITY_WRITE",

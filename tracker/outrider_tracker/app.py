@@ -12,6 +12,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from outrider_sidecar import contract
 from outrider_tracker import __version__, api, maintenance, metrics
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.gate import Gate
@@ -79,11 +80,12 @@ class Tracker:
             interval=settings.seal_interval,
             seal_bytes=settings.seal_bytes,
             measure=self.limits.measure,
+            serving=self._serving,
         )
         tokens = None if settings.cluster is None else TokenVerifier(settings.cluster, settings.entities)
         gate = Gate(self.store.people, tokens, self.reads)
         signer = HmacSigner(self.store.secret)
-        gauge = DiskGauge(settings.data, settings.marks)
+        self._gauge = gauge = DiskGauge(settings.data, settings.marks)
         self.ingest = Ingest(
             store=self.store,
             gate=gate,
@@ -173,6 +175,9 @@ class Tracker:
         say("store.broken", reason=str(error))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.failed.set)
+
+    def _serving(self) -> bool:
+        return self.store.writer.broken is None and contract.KIND_METRICS in self._gauge.accepts()
 
     def _reason(self) -> str | None:
         return None if self.store.writer.broken is None else str(self.store.writer.broken)

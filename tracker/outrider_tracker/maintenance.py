@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from outrider_tracker.log import say
-from outrider_tracker.store import feed, files
+from outrider_tracker.store import feed, files, sdk_runs, sdk_stream
 from outrider_tracker.store.compaction import compact_lines
 from outrider_tracker.store.errors import StorageFullError
 from outrider_tracker.store.store import Store
@@ -18,6 +18,7 @@ INTERVAL: Final = 5.0
 SLOW_INTERVAL: Final = 600.0
 SEAL_BYTES: Final = 8 << 20
 NICE: Final = 10
+STALLED: Final = 60.0  # between two rounds: the process was stopped, or its disk hung
 
 
 class Maintenance:
@@ -30,12 +31,18 @@ class Maintenance:
         interval: float = INTERVAL,
         seal_bytes: int = SEAL_BYTES,
         measure: Callable[[], None] = lambda: None,
+        serving: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`measure` is called each round: what entities keep is counted there."""
+        """`measure` is called each round: what entities keep is counted there.
+
+        `serving`: whether clients' data is taken now; while it is not, nobody's silence counts against a run.
+        """
         self._store = store
         self._interval = interval
         self._seal_bytes = seal_bytes
         self._measure = measure
+        self._serving = serving
+        self._last_round = store.clock()
         self._stop = threading.Event()
         self._slow_since = float("-inf")
         self.sealed_streams = 0
@@ -56,6 +63,7 @@ class Maintenance:
     def round(self) -> None:
         """One round, in the caller's thread."""
         now = self._store.clock()
+        self._lose_silent(now)
         self._measure()
         while not self._stop.is_set():
             sealed = self._store.logs.seal(self._seal_bytes, now)
@@ -69,6 +77,16 @@ class Maintenance:
             self._store.writer.run(lambda connection: feed.trim(connection, now))
             self._store.writer.run(lambda connection: files.expire_uploads(connection, now))
             self._store.sweep()
+
+    def _lose_silent(self, now: float) -> None:
+        """Ends SDK runs that nobody hears of any more."""
+        store = self._store
+        if not self._serving() or now - self._last_round > STALLED:
+            store.sdk.serving_since = now
+        self._last_round = now
+        if store.readers.read(lambda connection: sdk_runs.any_silent(connection, now)):
+            store.writer.run(lambda connection: sdk_stream.end_silent(connection, now))
+            store.writer.run(lambda connection: sdk_runs.lose_silent(connection, now, store.sdk.serving_since))
 
     def _run(self) -> None:
         # Linux gives each thread its own priority, and takes a thread's id where POSIX wants a process's.

@@ -185,8 +185,8 @@ CREATE INDEX sdk_run_by_age ON sdk_run (project, created DESC, id DESC) WHERE de
 CREATE INDEX sdk_run_by_run ON sdk_run (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX sdk_run_alive ON sdk_run (heartbeat) WHERE state IN ('running', 'preempting') AND deleted IS NULL;
 
--- The lines of one file of one writer (client '' outside shared mode). Its first `base_count` lines are those of `base`:
--- the branch before a rewind, or the parent of a fork.
+-- The lines of one file of one writer (client '' outside shared mode). Its first `base_count` lines are those of
+-- `base`: the branch before a rewind, or the parent of a fork.
 CREATE TABLE line_space (
   id INTEGER PRIMARY KEY, run INTEGER NOT NULL, branch INTEGER NOT NULL,
   file TEXT NOT NULL CHECK (file IN ('history', 'events', 'console')), client TEXT NOT NULL DEFAULT '',

@@ -229,6 +229,16 @@ def ask_stop(connection: sqlite3.Connection, run: int, now: float) -> None:
     connection.execute("UPDATE sdk_run SET stop_asked = 1, updated = ? WHERE id = ?", (now, run))
 
 
+def any_silent(connection: sqlite3.Connection, now: float) -> bool:
+    """Whether a run was silent for long enough that its state may have to change: cheap, for every round."""
+    found = connection.execute(
+        "SELECT 1 FROM sdk_run WHERE heartbeat < ? AND state IN ('running', 'preempting') AND deleted IS NULL "
+        "AND (exit_code IS NOT NULL OR heartbeat < ?) LIMIT 1",
+        (now - run_states.OTHERS_SECONDS, now - LOST_SECONDS),
+    ).fetchone()
+    return found is not None
+
+
 def lose_silent(connection: sqlite3.Connection, now: float, serving_since: float) -> list[int]:
     """Runs that were silent for too long are crashed, preempted or killed now. Their ids."""
     if now - serving_since <= LOST_SECONDS:

@@ -6,17 +6,13 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from outrider_sidecar import contract
 from outrider_tracker.core import jsontext, run_states
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.run_states import Event, State
 from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, line_counts
-
-# A run with several writers ends with the last of them: when one says that the run is over, those that say nothing of
-# the kind are given so long to fall silent (a writer says something every 30 s).
-OTHERS_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ def _others_live(connection: sqlite3.Connection, run: int, client: str, now: flo
         return False
     found = connection.execute(
         "SELECT 1 FROM run_writer WHERE run = ? AND client != ? AND ended = 0 AND heard > ? LIMIT 1",
-        (run, client, now - OTHERS_SECONDS),
+        (run, client, now - run_states.OTHERS_SECONDS),
     ).fetchone()
     return found is not None
 
@@ -118,7 +114,7 @@ def end_silent(connection: sqlite3.Connection, now: float) -> list[int]:
     rows = connection.execute(
         "SELECT id, state, stop_asked, exit_code, heartbeat FROM sdk_run WHERE heartbeat < ? AND state IN "
         "('running', 'preempting') AND deleted IS NULL AND exit_code IS NOT NULL",
-        (now - OTHERS_SECONDS,),
+        (now - run_states.OTHERS_SECONDS,),
     ).fetchall()
     for run, state, stopped, exit_code, heartbeat in rows:
         new = run_states.completed(State(state), exit_code, stopped=bool(stopped))

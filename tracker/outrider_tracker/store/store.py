@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from outrider_tracker.store import sealing
+from outrider_tracker.store import run_files, sealing
 from outrider_tracker.store.blobs import BlobFolder
 from outrider_tracker.store.database import Readers, open_database, read_meta
 from outrider_tracker.store.errors import StoreBrokenError
@@ -56,8 +56,10 @@ class Store:
         self.people = SqlitePeople(self.readers)
 
     def sweep(self) -> int:
-        """Removes objects that a crash left without an owner. How many."""
-        return sealing.sweep_objects(self.readers, self.objects, self.clock())
+        """Removes objects and blobs that nobody names: left by a crash, or by what was deleted. How many."""
+        now = self.clock()
+        blobs = run_files.sweep_blobs(self.readers, self.writer, self.blobs, now)
+        return blobs + sealing.sweep_objects(self.readers, self.objects, now)
 
     def close(self) -> None:
         """Commits what waits and lets the folder go."""

@@ -129,7 +129,7 @@ class Tracker:
             docs_url=None,
             redoc_url=None,
         )
-        collector = metrics.TrackerCollector(self.ingest, self.decoder, self.maintenance)
+        collector = metrics.TrackerCollector(self.ingest, self.decoder, self.line_decoder, self.maintenance)
         plain = [
             *doors.routes(self.ingest),
             *uploads.routes(self.ingest),

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from outrider_tracker import http
 from outrider_tracker.decode.decoder import Decoder
+from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.ingest.context import Ingest
 from outrider_tracker.maintenance import Maintenance
 
@@ -20,9 +21,10 @@ from outrider_tracker.maintenance import Maintenance
 class TrackerCollector(Collector):
     """Reads the counters when it is asked."""
 
-    def __init__(self, ingest: Ingest, decoder: Decoder, maintenance: Maintenance) -> None:
+    def __init__(self, ingest: Ingest, decoder: Decoder, lines: LineDecoder, maintenance: Maintenance) -> None:
         self._ingest = ingest
         self._decoder = decoder
+        self._lines = lines
         self._maintenance = maintenance
 
     def collect(self) -> Iterator[Metric]:
@@ -53,6 +55,8 @@ class TrackerCollector(Collector):
             "writer_queue": ("Jobs that wait for the writer.", store.writer.waiting),
             "body_bytes": ("Bytes of request bodies in memory.", self._ingest.limits.budget.taken),
             "decoder_stuck_streams": ("Streams that this release cannot decode.", len(self._decoder.stuck)),
+            "line_backlog": ("Lines of SDK runs that are durable and not decoded.", self._lines.backlog()),
+            "line_decoder_stuck_spaces": ("Files of lines that this release cannot decode.", len(self._lines.stuck)),
             "requests_in_progress": ("Requests at the plain doors.", http.IN_PROGRESS.count),
             "disk_used_ratio": ("Part of the data folder's disk in use.", disk.used),
             "disk_free_bytes": ("Bytes free on it.", disk.free),
@@ -66,7 +70,7 @@ def routes(collector: Collector, broken: Callable[[], str | None]) -> list[Route
     registry = CollectorRegistry()
     registry.register(collector)
 
-    async def show(_: Request) -> Response:
+    def show(_: Request) -> Response:  # in a thread: it asks the database
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def alive(_: Request) -> Response:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import uvloop
+
 from outrider_tracker import __version__, commands, failpoints
 from outrider_tracker.app import Settings, Tracker
 from outrider_tracker.auth.entities import EntityMap
@@ -69,7 +71,8 @@ def _serve(chosen: argparse.Namespace) -> int:
         _first_admin(tracker.store, chosen.admin_key_file)
         return await serve(tracker, plain, tls)
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
 
 
 def _first_admin(store: Store, key_file: Path | None) -> None:

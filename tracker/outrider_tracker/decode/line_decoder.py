@@ -21,52 +21,22 @@ from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import points
 from outrider_tracker.store.errors import StorageFullError, StoreBrokenError, StoreError
-from outrider_tracker.store.line_blocks import Segment, segments, texts
-from outrider_tracker.store.lines import LineFile
+from outrider_tracker.store.line_blocks import texts
 from outrider_tracker.store.store import Store
+from outrider_tracker.store.undecoded import Next, Pending, backlog, following, pending
 from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
 RETRY_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 1.0  # a wake-up is a hint; the tables are looked at this often all the same
-STEP_LINES: Final = 5000  # decoded in one step, about …
-STEP_BYTES: Final = 2 << 20  # … or this much text
 MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
 _AT_ONCE: Final = 8  # steps on their way to the writer
-_PENDING: Final = (
-    "SELECT line_space.id, run, line_space.branch, file, client, base_count, base_decoded, decoded, newest, "
-    "ifnull(project.entity, '') FROM line_space LEFT JOIN sdk_run ON sdk_run.id = run "
-    "LEFT JOIN project ON project.id = sdk_run.project "
-    "WHERE file != 'console' AND (decoded < newest OR base_decoded < base_count) ORDER BY line_space.id"
-)
-_BACKLOG: Final = (
-    "SELECT ifnull(sum(base_count - base_decoded), 0) + ifnull(sum((SELECT sum(line_block.count) FROM line_block "
-    "WHERE space = line_space.id AND seq > decoded)), 0) FROM line_space "
-    "WHERE file != 'console' AND (decoded < newest OR base_decoded < base_count)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    space: int
-    run: int
-    branch: int
-    file: LineFile
-    client: str
-    base_count: int
-    base_decoded: int
-    decoded: int
-    newest: int
-    entity: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one step writes. `seen`: the newest block it knew of; `lines`: the ranges that it decoded."""
+    """The lines of one step, and what they mean."""
 
-    seen: int
-    base_decoded: int
-    decoded: int
-    lines: list[tuple[int, int]]
+    to: Next
     found: Decoded
 
 
@@ -105,7 +75,7 @@ class LineDecoder:
 
     def backlog(self) -> int:
         """Lines that are durable and not decoded."""
-        return int(self._store.readers.read(lambda connection: connection.execute(_BACKLOG).fetchone())[0])
+        return self._store.readers.read(backlog)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -122,152 +92,93 @@ class LineDecoder:
 
     def _round(self) -> bool:
         """One step of every pending space. Whether any of them moved."""
-        rows = self._store.readers.read(lambda connection: connection.execute(_PENDING).fetchall())
         moved = False
-        waiting: list[tuple[_Pending, Future[bool]]] = []
-        for row in rows:
-            pending = _Pending(row[0], row[1], row[2], LineFile(row[3]), *row[4:])
-            if pending.space in self.stuck:
+        waiting: list[tuple[Pending, Future[bool]]] = []
+        for place in self._store.readers.read(pending):
+            if place.space in self.stuck:
                 continue
-            step = self._read(pending)
+            step = self._read(place)
             if step is not None:
-                waiting.append((pending, self._submit(pending, step)))
+                waiting.append((place, self._submit(place, step)))
             if len(waiting) >= _AT_ONCE or self._stop.is_set():
                 moved = self._finish(waiting) or moved
             if self._stop.is_set():
                 return False
         return self._finish(waiting) or moved
 
-    def _submit(self, pending: _Pending, step: _Step) -> Future[bool]:
-        now, most = self._store.clock(), self._store.max_series(pending.entity)
-        return self._store.writer.submit(lambda connection: _write(connection, pending, step, now, most))
+    def _submit(self, place: Pending, step: _Step) -> Future[bool]:
+        now, most = self._store.clock(), self._store.max_series(place.entity)
+        return self._store.writer.submit(lambda connection: _write(connection, place, step, now, most))
 
-    def _finish(self, waiting: list[tuple[_Pending, Future[bool]]]) -> bool:
+    def _finish(self, waiting: list[tuple[Pending, Future[bool]]]) -> bool:
         """Waits for the steps under way. What breaks one of them stops its own space only; a restart tries again."""
         moved = False
-        for pending, future in waiting:
+        for place, future in waiting:
             try:
                 if future.result():
                     moved = True
-                    self._publish([sdk_run_topic(pending.run)])
+                    self._publish([sdk_run_topic(place.run)])
                 else:
                     self._wanted.set()  # somebody changed the lines meanwhile: once more
             except StoreError:
                 waiting.clear()
                 raise
             except Exception as error:  # noqa: BLE001  whatever hostile rows found: others must go on
-                self._give_up(pending, error)
+                self._give_up(place, error)
         waiting.clear()
         return moved
 
-    def _give_up(self, pending: _Pending, error: Exception) -> None:
-        self.stuck.add(pending.space)
-        say("line_decoder.stuck", space=pending.space, block=pending.decoded, error=repr(error))
+    def _give_up(self, place: Pending, error: Exception) -> None:
+        self.stuck.add(place.space)
+        say("line_decoder.stuck", space=place.space, block=place.decoded, error=repr(error))
 
-    def _read(self, pending: _Pending) -> _Step | None:
+    def _read(self, place: Pending) -> _Step | None:
         """What the next lines of the space come to; None if this release cannot say."""
         try:
             with self._store.readers.snapshot() as connection:
-                return _step(connection, pending, self._store.clock())
+                return _step(connection, place, self._store.clock())
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  as above
-            self._give_up(pending, error)
+            self._give_up(place, error)
             return None
 
 
-def _step(connection: sqlite3.Connection, pending: _Pending, now: float) -> _Step:
-    """What the next lines of a space come to, the base's before its own."""
-    (seen,) = connection.execute(
-        "SELECT ifnull(max(seq), 0) FROM line_block WHERE space = ?", (pending.space,)
-    ).fetchone()
-    base_decoded, decoded = pending.base_decoded, pending.decoded
-    if base_decoded < pending.base_count:
-        parts, base_decoded = _of_base(connection, pending)
-    else:
-        parts, decoded = _of_own(connection, pending)
-    lines = [line for _, found in texts(connection, parts) for line in found]
-    received = _received(connection, parts[0]) if parts else now
-    ranges = [(part.start, part.stop) for part in parts]
-    return _Step(seen, base_decoded, decoded, ranges, decode(lines, pending.file, pending.client, received))
+def _step(connection: sqlite3.Connection, place: Pending, now: float) -> _Step:
+    found = following(connection, place)
+    lines = [line for _, part in texts(connection, found.parts) for line in part]
+    received = now if found.received is None else found.received
+    return _Step(found, decode(lines, place.file, place.client, received))
 
 
-def _of_base(connection: sqlite3.Connection, pending: _Pending) -> tuple[list[Segment], int]:
-    """The next segments of the base that nothing of the space's own covers, and the line that they go up to."""
-    start, width = pending.base_decoded, STEP_LINES
-    stop = min(pending.base_count, start + width)
-    while not (found := segments(connection, pending.space, start, stop)) and stop < pending.base_count:
-        width *= 8  # lines that nobody wrote
-        stop = min(pending.base_count, start + width)
-    parts = [part for part in found if part.level]
-    size = 0
-    for at, part in enumerate(parts):
-        size += connection.execute("SELECT bytes FROM line_block WHERE seq = ?", (part.seq,)).fetchone()[0]
-        if at and size > STEP_BYTES:
-            return parts[:at], part.start
-    return parts, stop
-
-
-def _of_own(connection: sqlite3.Connection, pending: _Pending) -> tuple[list[Segment], int]:
-    """The next blocks' segments that no newer block covers, and the last one's sequence number."""
-    count, size = 0, 0
-    chosen: dict[int, tuple[int, int]] = {}
-    for seq, first, lines, length in connection.execute(
-        "SELECT seq, first, count, bytes FROM line_block WHERE space = ? AND seq > ? ORDER BY seq",
-        (pending.space, pending.decoded),
-    ):
-        count, size = count + lines, size + length
-        if chosen and (count > STEP_LINES or size > STEP_BYTES):
-            break
-        chosen[seq] = first, first + lines
-    if not chosen:
-        return [], pending.newest
-    low, high = min(first for first, _ in chosen.values()), max(stop for _, stop in chosen.values())
-    # Blocks that follow each other are resolved together, those that lie far apart one by one.
-    together = high - low <= 4 * count
-    ranges = [(low, high)] if together else list(chosen.values())
-    parts = {
-        (part.seq, part.start): part
-        for start, stop in ranges
-        for part in segments(connection, pending.space, start, stop)
-        if part.level == 0 and part.seq in chosen
-    }
-    return [parts[key] for key in sorted(parts)], max(chosen)
-
-
-def _received(connection: sqlite3.Connection, part: Segment) -> float:
-    """When a segment came: the time of rows that bring none, the same each time they are decoded."""
-    return float(connection.execute("SELECT received FROM line_block WHERE seq = ?", (part.seq,)).fetchone()[0])
-
-
-def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, now: float, most: float) -> bool:
+def _write(connection: sqlite3.Connection, place: Pending, step: _Step, now: float, most: float) -> bool:
     """False if the space is not any more what the step was made from."""
+    to, found = step.to, step.found
     changed = connection.execute(
         "UPDATE line_space SET base_decoded = ?, decoded = ? WHERE id = ? AND run = ? AND branch = ? "
         "AND base_decoded = ? AND decoded = ? AND NOT EXISTS (SELECT 1 FROM line_block WHERE space = ? AND seq > ? "
         "AND first < ? AND first + count > ?)",
         (
-            step.base_decoded,
-            step.decoded,
-            pending.space,
-            pending.run,
-            pending.branch,
-            pending.base_decoded,
-            pending.decoded,
-            pending.space,
-            step.seen,
-            max((stop for _, stop in step.lines), default=0),
-            min((start for start, _ in step.lines), default=0),
+            to.base_decoded,
+            to.decoded,
+            place.space,
+            place.run,
+            place.branch,
+            place.base_decoded,
+            place.decoded,
+            place.space,
+            to.seen,
+            max((part.stop for part in to.parts), default=0),
+            min((part.start for part in to.parts), default=0),
         ),
     )
     if changed.rowcount != 1:
         return False
-    found = step.found
-    points.append(connection, -pending.run, found.series, now, most)
-    _write_keys(connection, pending.run, found)
+    points.append(connection, -place.run, found.series, now, most)
+    _write_keys(connection, place.run, found)
     connection.executemany(
         "INSERT INTO media (run, key, step, type, data_json) VALUES (?, ?, ?, ?, ?)",
-        [(pending.run, item.key, item.step, item.type, item.data) for item in found.media],
+        [(place.run, item.key, item.step, item.type, item.data) for item in found.media],
     )
     failpoints.passing(failpoints.LINE_DECODE_BEFORE_COMMIT)
     return True

@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from outrider_tracker.core import mongo
 
 MAX_SCANNED: Final = 1 << 16  # characters of a value that a regular expression looks at
@@ -65,7 +67,7 @@ def regex_found(pattern: str, text: Any) -> int:
 
 @functools.lru_cache(maxsize=8)
 def _parsed(document: str) -> Any:
-    return json.loads(document)
+    return msgspec.json.decode(document)
 
 
 def _at(document: Any, path: str) -> tuple[bool, Any]:

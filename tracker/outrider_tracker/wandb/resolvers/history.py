@@ -10,7 +10,7 @@ from typing import Any, Final
 from outrider_sidecar import contract
 from outrider_tracker.core import jsontext
 from outrider_tracker.core.errors import RefusedError
-from outrider_tracker.store import console_lines
+from outrider_tracker.store import console_lines, read_rows
 from outrider_tracker.store.lines import LineFile, line_counts, tail_lines
 from outrider_tracker.wandb.context import Resolver, Resolvers
 from outrider_tracker.wandb.nodes import RunNode
@@ -36,8 +36,6 @@ def history(
     samples: int | None = None,
 ) -> list[str]:
     """Rows as they were logged: those of a range of steps, all of them; or a sample of all rows."""
-    from outrider_tracker.store import read_rows
-
     run = parent.run.id
     if minStep is None and maxStep is None:
         rows = parent.context.read(
@@ -51,8 +49,6 @@ def history(
 
 def events(parent: RunNode, _info: Info, samples: int | None = None) -> list[str]:
     """A sample of the rows of system metrics."""
-    from outrider_tracker.store import read_rows
-
     rows = parent.context.read(
         lambda connection: read_rows.sample_rows(connection, parent.run.id, LineFile.EVENTS, _samples(samples))
     )
@@ -61,8 +57,6 @@ def events(parent: RunNode, _info: Info, samples: int | None = None) -> list[str
 
 def sampled_history(parent: RunNode, _info: Info, specs: list[str]) -> list[list[Any]]:
     """For each spec a list of rows that have all of its keys."""
-    from outrider_tracker.store import read_rows
-
     if len(specs) > MAX_SPECS:
         raise RefusedError(contract.ERROR_FRAME, f"at most {MAX_SPECS} specs are answered at once")
     wanted = [_read_spec(text) for text in specs]
@@ -108,8 +102,6 @@ def _samples(wanted: int | None) -> int:
 
 def history_keys(parent: RunNode, _info: Info) -> Node:
     """Which keys there are, of which types, and the last step: a client scans history no further."""
-    from outrider_tracker.store import read_rows
-
     return parent.context.read(lambda connection: read_rows.key_statistics(connection, parent.run.id))
 
 

@@ -52,7 +52,7 @@ def door(handler: Handler) -> Handler:
         finally:
             IN_PROGRESS.count -= 1
         # The last part of an upload's address is its permission.
-        path = request.scope["route"].path if "token" in request.path_params else request.url.path
+        path = request.url.path.rpartition("/")[0] if "token" in request.path_params else request.url.path
         say("refused", method=request.method, path=path, status=refused.status, code=refused.code)
         return refusal(refused)
 

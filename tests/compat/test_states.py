@@ -1,0 +1,121 @@
+"""The states of a run: how it ends, and what it says on the way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.compat.conftest import Area
+from tests.compat.sdk import Sdk
+from tests.integration.tracker.process import KEY, until
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def _make(sdk: Sdk) -> dict[str, Any]:
+    project = f"states-{sdk.release}"
+    said = sdk.run("states", project, ends_with=1)
+    sdk.run("exits", project, "exit-0")
+    sdk.run("exits", project, "exit-3", ends_with=3)
+    return {"said": said, "runs": sdk.run("dump", project)}
+
+
+@pytest.fixture
+def made(area: Area) -> dict[str, Any]:
+    """What the scripts said, and the project's runs."""
+    found: dict[str, Any] = area("states", _make)
+    return found
+
+
+def test_running(made: dict[str, Any]) -> None:
+    assert made["said"]["while_running"] == "running"
+
+
+def test_finished(made: dict[str, Any]) -> None:
+    assert [made["runs"][name]["state"] for name in ("finished", "finished-zero", "exit-0")] == ["finished"] * 3
+
+
+def test_failed_by_exit_code(made: dict[str, Any]) -> None:
+    assert [made["runs"][name]["state"] for name in ("failed", "failed-137")] == ["failed"] * 2
+
+
+def test_failed_by_exception(made: dict[str, Any]) -> None:
+    assert [made["runs"][name]["state"] for name in ("uncaught", "with-exception")] == ["failed"] * 2
+    assert len(made["runs"]["uncaught"]["rows"]) == 1
+
+
+def test_failed_by_sys_exit(made: dict[str, Any]) -> None:
+    assert made["runs"]["exit-3"]["state"] == "failed"
+
+
+def test_mark_preempting(made: dict[str, Any]) -> None:
+    """Seen at once; preempted if the process then ends badly."""
+    assert made["said"]["preempting_at_once"] is True
+    assert made["runs"]["preempted"]["state"] == "preempted"
+
+
+def test_preempting_and_yet_done(made: dict[str, Any]) -> None:
+    assert made["runs"]["preempting-but-done"]["state"] == "finished"
+
+
+def test_alert(made: dict[str, Any]) -> None:
+    """Every form is accepted, and the run goes on."""
+    assert made["runs"]["alerts"]["state"] == "finished"
+
+
+# The tracker as it is, but that a run is lost after three seconds of silence and not after five minutes.
+HASTY = """
+import sys
+from outrider_tracker.core import run_states
+run_states.LOST_SECONDS = 3.0
+from outrider_tracker.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a tracker that soon gives a silent run up."""
+    folder = tmp_path_factory.mktemp("hasty")
+    (folder / "key").write_text(KEY)
+    command = [sys.executable, "-c", HASTY, "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1:0"]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            [*command, "--admin-key-file", str(folder / "key")], stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield json.loads(line)["http"]
+                break
+        process.kill()
+
+
+def test_crashed(hasty: str, release: str, tmp_path: Path) -> None:
+    """A process that was killed says nothing more: its run is crashed, until it is resumed."""
+    sdk = Sdk(release, hasty, tmp_path)
+    project = f"crash-{release}"
+    sdk.run("exits", project, "killed", ends_with=-9)
+    query = 'query Q($project: String!) { project(name: $project) { run(name: "killed") { state } } }'
+
+    def state() -> str:
+        answer = httpx.post(
+            f"{hasty}/graphql",
+            json={"query": query, "variables": {"project": project}},
+            auth=("api", KEY),
+            trust_env=False,
+        )
+        return str(answer.json()["data"]["project"]["run"]["state"])
+
+    until(lambda: state() == "crashed", "the run is lost")
+    sdk.run("exits", project, "exit-0", WANDB_RESUME="must", COMPAT_ID="killed")
+    assert state() == "finished"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +27,33 @@ def read_row(line: str) -> Any:
         return msgspec.json.decode(line)
     except (ValueError, RecursionError):
         return _read_loosely(line)
+
+
+class _Stepped(msgspec.Struct):
+    step: int | float | None = msgspec.field(name="_step", default=None)
+
+
+def steps_of(lines: Sequence[str]) -> list[int | float | None]:
+    """The step of each line's row, None for those without: faster than reading the rows whole."""
+    try:
+        found = msgspec.json.decode("[" + ",".join(lines) + "]", type=list[_Stepped])
+    except (ValueError, RecursionError):
+        found = []
+    return [row.step for row in found] if len(found) == len(lines) else [step_of(read_row(line)) for line in lines]
+
+
+def value_at(row: Mapping[str, Any], key: str) -> Any:
+    """The value under a key, or in nested objects whose keys joined by dots are it. KeyError: there is none."""
+    if key in row:
+        return row[key]
+    dot = key.find(".")
+    while dot >= 0:
+        inner = row.get(key[:dot])
+        if isinstance(inner, dict) and not isinstance(inner.get("_type"), str):
+            with contextlib.suppress(KeyError):
+                return value_at(inner, key[dot + 1 :])
+        dot = key.find(".", dot + 1)
+    raise KeyError(key)
 
 
 def step_of(row: Any) -> int | float | None:

@@ -16,7 +16,7 @@ from typing import Final
 from outrider_sidecar import contract
 from outrider_tracker import failpoints
 from outrider_tracker.core.errors import RefusedError
-from outrider_tracker.core.rows import read_rows, step_of
+from outrider_tracker.core.rows import steps_of
 from outrider_tracker.store import points
 from outrider_tracker.store.line_blocks import BLOCK_LINES, Packed, Segment, pack, segments, texts
 
@@ -133,11 +133,23 @@ def read_lines(  # noqa: PLR0917  a range of one file of one writer
 ) -> list[tuple[int, str]]:
     """Numbers and texts of one writer's lines [first, stop), in order; numbers that nobody wrote are left out."""
     found: list[tuple[int, str]] = []
-    for space, count in _spaces(connection, run, file, client):
+    for space, count in newest_spaces(connection, run, file, client):
         parts = segments(connection, space, max(0, first), min(stop, count))
         for part, lines in texts(connection, parts):
             found += zip(range(part.start, part.stop), lines, strict=True)
     return found
+
+
+def newest_spaces(
+    connection: sqlite3.Connection, run: int, file: LineFile, client: str | None = None
+) -> list[tuple[int, int]]:
+    """Ids and counts of the spaces of the newest branch."""
+    return connection.execute(
+        "SELECT line_space.id, count FROM line_space JOIN sdk_run ON sdk_run.id = run "
+        "AND sdk_run.branch = line_space.branch WHERE run = ? AND file = ? AND (? IS NULL OR client = ?) "
+        "ORDER BY client",
+        (run, file, client, client),
+    ).fetchall()
 
 
 def tail_lines(connection: sqlite3.Connection, run: int, file: LineFile, limit: int) -> list[str]:
@@ -145,7 +157,7 @@ def tail_lines(connection: sqlite3.Connection, run: int, file: LineFile, limit: 
     found: list[tuple[int, int, str]] = []
     if limit <= 0:
         return []
-    for space, count in _spaces(connection, run, file):
+    for space, count in newest_spaces(connection, run, file):
         found += _tail(connection, space, count, limit)
     found.sort(key=lambda item: item[:2])
     return [text for _, _, text in found[-limit:]]
@@ -242,18 +254,6 @@ def _own_space(connection: sqlite3.Connection, run: int, branch: int, batch: Lin
         space = connection.execute("INSERT INTO line_space (run, branch, file, client) VALUES (?, ?, ?, ?)", key)
         row = (space.lastrowid, None, 0, 0, 0, 0)
     return _Space(*key, *row)
-
-
-def _spaces(
-    connection: sqlite3.Connection, run: int, file: LineFile, client: str | None = None
-) -> list[tuple[int, int]]:
-    """Ids and counts of the spaces of the newest branch."""
-    return connection.execute(
-        "SELECT line_space.id, count FROM line_space JOIN sdk_run ON sdk_run.id = run "
-        "AND sdk_run.branch = line_space.branch WHERE run = ? AND file = ? AND (? IS NULL OR client = ?) "
-        "ORDER BY client",
-        (run, file, client, client),
-    ).fetchall()
 
 
 def _first_step(connection: sqlite3.Connection, run: int, branch: int) -> int:
@@ -365,8 +365,7 @@ def _lines_up_to(connection: sqlite3.Connection, space: int, count: int, step: i
         part for part in segments(connection, space, 0, count) if part.step_high is not None and part.step_high > step
     ]
     for part, lines in texts(connection, beyond):
-        for number, row in enumerate(read_rows(lines), part.start):
-            found = step_of(row)
+        for number, found in enumerate(steps_of(lines), part.start):
             if found is not None and found > step:
                 return number
     return count

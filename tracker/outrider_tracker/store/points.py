@@ -134,6 +134,23 @@ def all_points(connection: sqlite3.Connection, series: int) -> Points:
     return pointcodec.join([*(pointcodec.decode(row[0]) for row in rows), tail(connection, series)])
 
 
+def some_steps(connection: sqlite3.Connection, series: int, between: tuple[float, float], most: int) -> list[float]:
+    """At most `most` of the steps low <= step < high at which a series has points, ascending, from all over it."""
+    low, high = between
+    firsts = connection.execute(
+        "SELECT first FROM point_chunk WHERE series = ? AND step_high >= ? AND step_low < ? ORDER BY first",
+        (series, low, high),
+    ).fetchall()
+    steps = tail(connection, series).steps
+    for (first,) in firsts[:: max(1, len(firsts) // max(1, most))]:
+        (data,) = connection.execute(
+            "SELECT points FROM point_chunk WHERE series = ? AND first = ?", (series, first)
+        ).fetchone()
+        steps += pointcodec.decode(data).steps
+    found = sorted({step for step in steps if low <= step < high})
+    return found[:: max(1, -(-len(found) // max(1, most)))]
+
+
 def seal_series(connection: sqlite3.Connection, series: int) -> None:
     """Moves a tail into chunks within the caller's transaction."""
     fresh = tail(connection, series)

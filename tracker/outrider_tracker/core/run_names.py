@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import secrets
 import string
@@ -311,7 +310,7 @@ def parse_storage_id(text: str) -> tuple[str, str, str]:
     """(entity, project, name). ValueError: it is no run's id."""
     try:
         decoded = base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, UnicodeError):
+    except ValueError:  # no base64, no text
         decoded = ""
     parts = decoded.removeprefix(_PREFIX).split(":")
     if not decoded.startswith(_PREFIX) or len(parts) != 3 or not all(parts):

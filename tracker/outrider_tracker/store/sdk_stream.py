@@ -6,13 +6,15 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from outrider_sidecar import contract
 from outrider_tracker.core import jsontext, run_states
 from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.rows import read_rows, step_of
 from outrider_tracker.core.run_states import Event, State
 from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, line_counts
+from outrider_tracker.store.read_rows import rows_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,20 @@ class Outcome:
 def apply(connection: sqlite3.Connection, run: int, branch: int, posted: Posted, now: float) -> Outcome:
     """In a writer's job. RefusedError (final for the client): the run is gone, or was rewound by somebody else."""
     row = connection.execute(
-        "SELECT branch, state, stop_asked, heartbeat, ended, exit_code FROM sdk_run WHERE id = ? AND deleted IS NULL",
+        "SELECT branch, state, stop_asked, program, ended, exit_code FROM sdk_run WHERE id = ? AND deleted IS NULL",
         (run,),
     ).fetchone()
     if row is None:
         raise RefusedError(contract.ERROR_UNDECLARED, "the run was deleted: it takes no more data", status=404)
-    _, state, stopped, _, ended, exit_code = row
+    _, state, stopped, program, ended, exit_code = row
     if row[0] != branch:
         raise RefusedError(contract.ERROR_FENCED, "the run was rewound by a newer writer: this one may not go on")
     if branch and posted.batches:
         _refuse_gap(connection, run, posted)
-    for batch in posted.batches:
+    batches = posted.batches
+    if is_sync(program) and not posted.client:
+        batches = [part for batch in batches for part in _not_there(connection, run, batch)]
+    for batch in batches:
         append_lines(connection, run, branch, batch, assign_steps=bool(posted.client), now=now)
     new = run_states.after(State(state), Event.PREEMPTING if posted.preempting else Event.HEARTBEAT)
     if posted.client:
@@ -79,6 +84,61 @@ def _refuse_gap(connection: sqlite3.Connection, run: int, posted: Posted) -> Non
     for batch in posted.batches:
         if batch.file is LineFile.HISTORY and batch.first > counts[LineFile.HISTORY]:
             raise RefusedError(contract.ERROR_FENCED, "the run was rewound by a newer writer: this one may not go on")
+
+
+def is_sync(program: str) -> bool:
+    """Whether the run's newest client is `wandb sync`, and not a training."""
+    return program.replace("\\", "/").rpartition("/")[2].removesuffix(".exe") in {"wandb", "wb"}
+
+
+def _not_there(connection: sqlite3.Connection, run: int, batch: LineBatch) -> list[LineBatch]:
+    """What of a batch of `wandb sync` the run does not have yet, as numbered.
+
+    A second sync of the same folder is sent behind the rows of the first one, whether that one came to its end or not:
+    the client takes every upload for a new start of the run. Rows that it sends again have their old step and time.
+    """
+    if batch.file is not LineFile.HISTORY or batch.first == 0:
+        return [batch]
+    marks = [_mark(row) for row in read_rows(batch.lines)]
+    steps = [mark[0] for mark in marks if mark is not None]
+    if not steps:
+        return [batch]
+    known: set[tuple[int, float]] = set()
+    low = min(steps)
+    while low <= max(steps):
+        texts = rows_between(connection, run, low, max(steps) + 1, _ROWS)
+        found = [mark for mark in map(_mark, read_rows(texts)) if mark is not None]
+        known.update(found)
+        if len(texts) < _ROWS or not found:
+            break
+        low = max(step for step, _ in found) + 1
+    new = [at for at, mark in enumerate(marks) if mark is None or mark not in known]
+    if len(new) == len(marks):
+        return [batch]
+    return [
+        LineBatch(batch.file, batch.client, batch.first + part[0], batch.lines[part[0] : part[-1] + 1])
+        for part in _consecutive(new)
+    ]
+
+
+_ROWS: Final = 10_000
+
+
+def _mark(row: Any) -> tuple[int, float] | None:
+    """What tells a row from every other one of its run: its step and the moment when it was logged. Pure."""
+    step, time = step_of(row), row.get("_timestamp") if isinstance(row, dict) else None
+    return (int(step), float(time)) if step is not None and isinstance(time, int | float) else None
+
+
+def _consecutive(numbers: Sequence[int]) -> list[list[int]]:
+    """Runs of numbers that follow each other. Pure."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return parts
 
 
 def _hear(connection: sqlite3.Connection, run: int, client: str, *, over: bool, now: float) -> None:

@@ -138,7 +138,7 @@ def test_what_the_client_keeps_for_itself() -> None:
 def test_an_edit_keeps_it() -> None:
     """`wandb.Api`'s update() sends the user's keys only."""
     assert sdk_config.replaced({**OWN, "lr": {"value": 1}}, {"lr": {"value": 2}}) == {**OWN, "lr": {"value": 2}}
-    new = {"_wandb": {"value": {"t": {}}}}
+    new: dict[str, Any] = {"_wandb": {"value": {"t": {}}}}
     assert sdk_config.replaced({**OWN, "lr": {"value": 1}}, new) == new
 
 

@@ -17,7 +17,7 @@ from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.errors import StorageFullError
 from outrider_tracker.store.store import Store
 from outrider_tracker.wandb import engine, limits
-from outrider_tracker.wandb.context import Context
+from outrider_tracker.wandb.context import Context, Resolver
 from outrider_tracker.wandb.doors import read_question
 from outrider_tracker.wandb.engine import Answer, Engine, Question
 
@@ -66,7 +66,7 @@ def _items(_parent: Any, _info: Any, first: int | None = None, last: int | None 
     return [{"id": "1", "size": 4}]
 
 
-RESOLVERS = {
+RESOLVERS: dict[str, Resolver] = {
     "Query.viewer": lambda _parent, info: None if info.context.principal is None else "somebody",
     "Query.echo": lambda _parent, _info, text=None: text,
     "Query.items": _items,
@@ -242,4 +242,4 @@ def test_a_resolver_without_a_field_is_told() -> None:
 
 def test_all_parts_of_the_schema_fit() -> None:
     """What is served: every resolver has its field, every field its type."""
-    assert engine.load().answer  # build() raises else
+    engine.load()

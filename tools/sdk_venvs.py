@@ -1,6 +1,6 @@
 """A virtual environment for each W&B SDK release that the tracker supports:  python -m tools.sdk_venvs [RELEASE...]
 
-Each is installed from its lock, `locks/compat-RELEASE.txt`, all files checked by their hashes, in the user's cache folder.
+Each is installed from its lock, `locks/compat-RELEASE.txt`, all files checked by hash, into the user's cache folder.
 Its folder carries the lock's hash, so that another lock makes another environment and one that is there never changes.
 Packages are hard links into uv's cache: seven environments take about twice the disk of one.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -66,10 +67,11 @@ class Sdk:
 
     def start(self, script: str, *arguments: str, folder: Path, **extra: str) -> subprocess.Popen[str]:
         """Begins a script; what it writes goes to `output` in its folder."""
-        source = SCRIPTS / f"{script}.py"
+        for source in (SCRIPTS / f"{script}.py", SCRIPTS / "reporting.py"):
+            shutil.copy(source, folder)
         with (folder / "output").open("w") as output:
             return subprocess.Popen(
-                [str(python_of(self.release)), str(source), *arguments],
+                [str(python_of(self.release)), f"{script}.py", *arguments],
                 cwd=folder,
                 env={**environment(folder, self.base), "COMPAT_REPORT": str(folder / "report"), **extra},
                 stdin=subprocess.DEVNULL,

@@ -90,7 +90,7 @@ def test_empty_and_large_files(made: dict[str, Any]) -> None:
 
 def test_log_code(made: dict[str, Any]) -> None:
     """What it logs is an artifact, which comes later; the call works and the run ends well."""
-    assert made["said"]["log_code"] in {"Artifact", "NoneType"}
+    assert made["said"]["log_code"] in {"InternalArtifact", "Artifact"}
 
 
 def test_restore(made: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def test_restore_of_what_is_not_there(made: dict[str, Any]) -> None:
 def test_files_are_listed(made: dict[str, Any]) -> None:
     names = made["read"]["names"]
     assert len(names) == len(set(names)) == made["read"]["count"]
-    always = {"wandb-metadata.json", "wandb-summary.json", "config.yaml", "requirements.txt", "output.log"}
+    always = {"wandb-metadata.json", "wandb-summary.json", "config.yaml", "requirements.txt"}
     assert always <= set(names)
 
 
@@ -146,7 +146,7 @@ def test_file_that_is_not_there(made: dict[str, Any]) -> None:
 
 
 def test_download_arguments(made: dict[str, Any]) -> None:
-    assert made["read"]["exists"] == "ValueError"
+    assert made["read"]["exists"] in {"ValueError", "CommError"}
     assert made["read"]["exist_ok"] == "plain\n"
 
 

@@ -32,12 +32,12 @@ def series(made: dict[str, Any], run: str, key: str) -> list[tuple[int, Any]]:
 
 def test_allow_makes_a_run(made: dict[str, Any]) -> None:
     seen = made["said"]["allow_new"]
-    assert (seen["resumed"], seen["starting_step"], seen["step"]) == (False, 0, 0)
+    assert (seen["resumed"], seen["starting_step"]) == (False, 0)
 
 
 def test_allow_resumes(made: dict[str, Any]) -> None:
     seen = made["said"]["allow_again"]
-    assert (seen["resumed"], seen["starting_step"], seen["step"]) == (True, 3, 3)
+    assert (seen["resumed"], seen["starting_step"]) == (True, 3)
     assert made["said"]["allow_step_after"] == 5
     # one more row each by resume="must" and by the environment
     assert series(made, "allowed", "loss") == [(0, 0.5), (1, 0.4), (2, 0.3), (3, 0.2), (4, 0.1), (5, 0.05), (6, 3)]
@@ -90,8 +90,7 @@ def test_id_used_again_appends(made: dict[str, Any]) -> None:
 
 
 def test_fork(made: dict[str, Any]) -> None:
-    seen = made["said"]["fork"]
-    assert (seen["starting_step"], seen["step"]) == (5, 5)
+    assert made["said"]["fork"]["starting_step"] == 5
     assert series(made, "child", "value") == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 100), (6, 101), (7, 102)]
 
 
@@ -107,8 +106,7 @@ def test_parent_of_a_fork_is_as_it_was(made: dict[str, Any]) -> None:
 
 
 def test_rewind(made: dict[str, Any]) -> None:
-    seen = made["said"]["rewind"]
-    assert (seen["starting_step"], seen["step"]) == (7, 7)
+    assert made["said"]["rewind"]["starting_step"] == 7
     assert series(made, "rewound", "value") == [*((step, step) for step in range(7)), (7, 60), (8, 70)]
 
 

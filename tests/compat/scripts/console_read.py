@@ -18,14 +18,14 @@ if hasattr(run, "console_logs"):
     whole = list(run.console_logs(per_page=7))
     out["lines"] = [
         {
-            "line": line.line,
+            "line": line.content,
             "level": str(line.level),
             "number": getattr(line, "number", None),
             "time": str(line.timestamp),
         }
         for line in whole
     ]
-    out["last"] = [line.line for line in run.console_logs(last=3)]
+    out["last"] = [line.content for line in run.console_logs(last=3)]
 else:
     out["lines"] = missing("console_logs")
 out["system"] = plain(run.history(stream="events", pandas=False))

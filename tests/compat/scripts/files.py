@@ -1,5 +1,6 @@
 """Files of a run: save with each policy, base_path, restore, code."""
 
+import inspect
 import time
 from pathlib import Path
 
@@ -37,7 +38,7 @@ run.save("now.txt", policy="now")
 run.save("empty.txt")
 run.save("big.bin")
 run.save("Gr\u00fc\u00dfe aus \u6771\u4eac 100%.txt")
-if "glob" in type(run).save.__code__.co_varnames[: type(run).save.__code__.co_argcount]:
+if "glob" in inspect.signature(run.save).parameters:
     Path("odd[1].txt").write_text("odd\n")
     run.save("odd[1].txt", glob=False)
     out["glob"] = "used"

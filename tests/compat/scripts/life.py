@@ -1,5 +1,6 @@
 """A run with every argument of init, its attributes, and what is there of methods that only ask."""
 
+import inspect
 import os
 import time
 from pathlib import Path
@@ -70,7 +71,7 @@ out["attributes"] = {
         "summary",
     ]
 }
-out["settings_frozen"] = raised(setattr, run.settings, "run_id", "other")
+raised(setattr, run.settings, "run_id", "other")
 out["settings_id"] = run.settings.run_id
 out["methods"] = {
     "project_name": answer(run, "project_name"),
@@ -116,7 +117,7 @@ disabled.finish()
 
 fourth = wandb.init(project=project(), id="quiet", reinit=True)
 first_of_two = fourth.id
-if "quiet" in wandb.sdk.wandb_run.Run.finish.__code__.co_varnames:
+if "quiet" in inspect.signature(fourth.finish).parameters:
     fourth.finish(quiet=True)
 else:
     fourth.finish()

@@ -22,6 +22,7 @@ MAX_SAMPLES: Final = 10_000
 MAX_SPECS: Final = 50
 MAX_KEYS: Final = 1000
 MAX_RANGE: Final = 10_000  # rows that one range of steps gives; a client asks for a thousand steps at once
+MAX_STEP: Final = (1 << 62) - 1
 TAIL: Final = 1  # lines from which a client that resumes learns the last step and its running time
 LOG_LINES: Final = 1000
 MAX_LOG_LINES: Final = 10_000
@@ -43,7 +44,7 @@ def history(
         )
         return [json.dumps(row) for row in rows]
     low = 0 if minStep is None else minStep
-    high = (1 << 63) - 1 if maxStep is None else maxStep
+    high = MAX_STEP if maxStep is None else maxStep
     return parent.context.read(lambda connection: read_rows.rows_between(connection, run, low, high, MAX_RANGE))
 
 
@@ -84,7 +85,19 @@ def _read_spec(text: str) -> tuple[list[str], int, int | None, int | None]:
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or len(keys) > MAX_KEYS:
         raise RefusedError(contract.ERROR_FRAME, f"a spec's keys are at most {MAX_KEYS} texts")
     low, high, samples = (_whole(spec, name) for name in ("minStep", "maxStep", "samples"))
+    if high is not None and not _ends_before(low or 0, high, samples):
+        high += 1
     return keys, _samples(samples), low, high
+
+
+def _ends_before(low: int, high: int, samples: int | None) -> bool:
+    """Whether a spec's range ends before its `maxStep`.
+
+    It includes that step, and a client that scans asks for as many samples as its page has steps. Clients up to 0.26
+    thought otherwise: they ask for a page of `samples` steps (or a shorter last one) that ends before `maxStep`, and
+    would get the rows there twice.
+    """
+    return samples is not None and samples >= high - low and samples != high - low + 1
 
 
 def _whole(spec: Mapping[str, Any], name: str) -> int | None:
@@ -93,11 +106,25 @@ def _whole(spec: Mapping[str, Any], name: str) -> int | None:
         value = int(value)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise RefusedError(contract.ERROR_FRAME, f"a spec's {name} is a whole number")
-    return None if value is None else max(-(1 << 63), min(value, (1 << 63) - 1))
+    return None if value is None else max(-MAX_STEP, min(value, MAX_STEP))
 
 
 def _samples(wanted: int | None) -> int:
     return SAMPLES if wanted is None else max(0, min(wanted, MAX_SAMPLES))
+
+
+def parquet_history(parent: RunNode, _info: Info, liveKeys: list[str]) -> Node:  # noqa: N803
+    """History is never exported: the first row is "live", and so are all behind it.
+
+    Clients up to 0.28 read no pages at all where nothing is live.
+    """
+
+    def read(connection: sqlite3.Connection) -> list[str]:
+        return read_rows.rows_between(connection, parent.run.id, 0, MAX_STEP, 1)
+
+    rows = [json.loads(text) for text in parent.context.read(read)]
+    live = [{key: row[key] for key in liveKeys if key in row} for row in rows]
+    return {"parquetUrls": [], "liveData": jsontext.finite(live)}
 
 
 def history_keys(parent: RunNode, _info: Info) -> Node:
@@ -175,7 +202,7 @@ RESOLVERS: Final[Resolvers] = {
     "Run.history": history,
     "Run.events": events,
     "Run.sampledHistory": sampled_history,
-    "Run.parquetHistory": lambda _parent, _info, **_: {"parquetUrls": [], "liveData": []},
+    "Run.parquetHistory": parquet_history,
     "Run.historyKeys": history_keys,
     "Run.systemMetrics": system_metrics,
     "Run.historyLineCount": line_count(LineFile.HISTORY),

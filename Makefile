@@ -30,6 +30,10 @@ test: prerequisites venv lint check-web rider cluster-programs sdk-venvs ## ever
 	@if [[ $$(id -u) == 0 ]]; then $(PYTHON) -m tools.images build; fi
 	$(PYTHON) -m pytest $(PYTEST)
 
+.PHONY: soak
+soak: prerequisites venv ## hostile requests at every door of the tracker, ten minutes each
+	OUTRIDER_FUZZ_SECONDS=600 $(PYTHON) -m pytest -s tests/fuzz
+
 .PHONY: check-web
 check-web: web ## types, style and tests of the web UI
 	cd $(WEB) && ../../tools/with-node npm run check

@@ -92,6 +92,8 @@ class Door(APIRoute):
                 return invalid(_validation(error)).response()
             except HTTPException as error:
                 return ApiError(error.status_code, INVALID, str(error.detail)).response()
+            except OverflowError:  # beyond 64 bits: no row has such a number
+                return invalid("A number of the question is out of range.").response()
             except (StoreError, sqlite3.OperationalError) as error:
                 say("read.failed", path=request.url.path, reason=str(error))
                 message = "The tracker's store cannot answer now; try again in a few seconds."

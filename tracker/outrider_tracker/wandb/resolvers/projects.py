@@ -71,7 +71,7 @@ def models(
     context: Context = info.context
     entity = entityName or default_entity(context.principal)
     limit = PAGE if first is None else first
-    behind = base64.urlsafe_b64decode(after).decode(errors="replace") if after else ""
+    behind = _read_cursor(after) if after else ""
     found = [
         each
         for each in context.read(lambda connection: projects.list_projects(connection, entity))
@@ -83,6 +83,13 @@ def models(
 
 def _cursor(found: Project) -> str:
     return base64.urlsafe_b64encode(found.name.encode()).decode()
+
+
+def _read_cursor(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor).decode()
+    except ValueError:  # binascii.Error is one
+        raise RefusedError(contract.ERROR_FRAME, "the cursor is not one that this list answered") from None
 
 
 def page_info(edges: list[Node], *, more: bool) -> Node:

@@ -1,0 +1,145 @@
+"""Hostile requests at every door of a real tracker: no 500, no hang, bounded memory, and other tenants hardly notice.
+
+`OUTRIDER_FUZZ_SECONDS` is the time of each door (`make soak`: ten minutes); `OUTRIDER_FUZZ_SEED` repeats a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from outrider_tracker.__main__ import main
+from tests.fuzz.doors import DOORS, ENTITY, PROJECT, RUN, SOURCE, World
+from tests.fuzz.pressing import LightTenant, press_beside
+from tests.integration.tracker.process import KEY, Sidecar, TrackerProcess, until
+
+SECONDS = float(os.environ.get("OUTRIDER_FUZZ_SECONDS", "7"))
+SEED = os.environ.get("OUTRIDER_FUZZ_SEED") or secrets.token_hex(4)
+SOAK = SECONDS >= 60
+BASELINE_SECONDS = 2.0 if not SOAK else 20.0
+MEMORY_MIB = 700  # budget for bodies (256), one decompression and one answer of each thread, and the idle process
+FAIR = 2.0
+FAIR_FLOOR = 0.010  # seconds: below, a p99 is the scheduler's
+UPSERT = (
+    "mutation U($n: String, $p: String, $e: String) { upsertBucket(input: {name: $n, modelName: $p, entityName: $e}) "
+    "{ bucket { id } } }"
+)
+FILES = (
+    "mutation F($e: String!, $p: String!, $r: String!, $f: [String!]!) { createRunFiles(input: {entityName: $e, "
+    "projectName: $p, runName: $r, files: $f}) { files { name uploadUrl } } }"
+)
+DOWNLOADS = (
+    "query D($e: String!, $p: String!, $r: String!) { project(name: $p, entityName: $e) { run(name: $r) { "
+    "files { edges { node { directUrl } } } } } }"
+)
+FAULTS = re.compile(
+    r'"event": "(graphql\.failed|decoder\.stuck|line_decoder\.stuck|maintenance\.failed|store\.broken)"|Traceback'
+)
+
+
+def user(data: Path, name: str, entity: str) -> str:
+    """A member of an entity; the key."""
+    key = secrets.token_hex(20)
+    assert main(["user", "add", name, "--key", key, "--entity", f"{entity}:member", "--data", str(data)]) == 0
+    return key
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder."""
+    return tmp_path_factory.mktemp("fuzz") / "data"
+
+
+@pytest.fixture(scope="module")
+def tracker(folder: Path) -> Iterator[TrackerProcess]:
+    """One for all doors: what one left behind is the next one's start."""
+    print(f"fuzzing with OUTRIDER_FUZZ_SEED={SEED}")
+    with TrackerProcess(folder, "--seal-interval", "1") as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def world(tracker: TrackerProcess, folder: Path) -> World:
+    """A member's run, source and files; the doors are open to requests that fit."""
+    made = World(user(folder, "eve", ENTITY), KEY)
+    graphql(tracker.base, made.basic(), UPSERT, n=RUN, p=PROJECT, e=ENTITY)
+    names = [f"file{number}" for number in range(20)] + ["media/é.png"]
+    answer = graphql(tracker.base, made.basic(), FILES, e=ENTITY, p=PROJECT, r=RUN, f=names)
+    for item in answer["createRunFiles"]["files"]:
+        made.uploads.append(item["uploadUrl"].removeprefix(tracker.base))
+    httpx.put(tracker.base + made.uploads[0], content=b"content", trust_env=False).raise_for_status()
+    found = graphql(tracker.base, made.basic(), DOWNLOADS, e=ENTITY, p=PROJECT, r=RUN)
+    made.uploads += [
+        edge["node"]["directUrl"].removeprefix(tracker.base) for edge in found["project"]["run"]["files"]["edges"]
+    ]
+    with httpx.Client(base_url=tracker.base, headers=made.bearer(), trust_env=False) as client:
+        sidecar = Sidecar(client, SOURCE, namespace=ENTITY)
+        assert sidecar.declare().status_code == 200
+    made.epoch, made.incarnation = sidecar.epoch, sidecar.incarnation
+    return made
+
+
+def graphql(base: str, headers: dict[str, str], text: str, **variables: object) -> Any:
+    """One operation that must succeed; its data."""
+    answer = httpx.post(
+        f"{base}/graphql", json={"query": text, "variables": variables}, headers=headers, trust_env=False
+    )
+    body = answer.json()
+    assert "errors" not in body, body
+    return body["data"]
+
+
+def quantile(times: list[float], share: float) -> float:
+    """Of at least one."""
+    return sorted(times)[min(len(times) - 1, int(len(times) * share))]
+
+
+@pytest.mark.timeout(int(SECONDS * 3 + 240))
+@pytest.mark.parametrize("door", list(DOORS))
+def test_hostile_requests(tracker: TrackerProcess, folder: Path, world: World, door: str) -> None:
+    """Whatever comes, the answer blames the caller; the tracker stays small; another tenant is served as before."""
+    port = int(tracker.base.rpartition(":")[2])
+    light = World(user(folder, f"light-{door}", "light"), KEY)
+    graphql(tracker.base, light.basic(), UPSERT, n=f"light-{door}", p="p", e="light")
+    told = len(tracker.log.read_text())
+    tenant = LightTenant(port, f"/files/light/p/light-{door}/file_stream", light.basic())
+    time.sleep(BASELINE_SECONDS)  # what is measured is time: the tenant's requests while nothing else happens
+    begun = time.monotonic()
+    pressed = press_beside(port, door, SEED, SECONDS, world)
+    ended = time.monotonic()
+    times, refused = tenant.stop()
+    assert tracker.process.is_alive(), tracker.log.read_text()[-4000:]
+    assert not pressed.failures, f"seed {SEED}: " + "\n\n".join(pressed.failures)
+    faults = [line for line in tracker.log.read_text()[told:].splitlines() if FAULTS.search(line)]
+    assert not faults, f"seed {SEED}: " + "\n".join(faults[:20])
+    status = Path(f"/proc/{tracker.process.pid}/status").read_text()
+    peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+    alone = quantile([seconds for moment, seconds in times if moment < begun], 0.99)
+    beside = quantile([seconds for moment, seconds in times if begun <= moment < ended], 0.99)
+    print(
+        f"{door}: {sum(pressed.statuses.values())} requests {dict(sorted(pressed.statuses.items()))}; "
+        f"peak {peak:.0f} MiB; "
+        f"light tenant's p99 {alone * 1e3:.1f} ms alone, {beside * 1e3:.1f} ms beside: {beside / alone:.1f}x"
+    )
+    assert sum(pressed.statuses.values()) > SECONDS, pressed.statuses
+    assert peak < MEMORY_MIB
+    assert refused == 0
+    if SOAK:
+        assert beside <= FAIR * max(alone, FAIR_FLOOR)
+    health = httpx.get(f"{tracker.base}/readyz", trust_env=False)
+    assert health.status_code == 200, health.text
+    until(lambda: backlog(tracker.base) == 0, "what was taken is decoded")
+
+
+def backlog(base: str) -> float:
+    """Lines that are not decoded."""
+    text = httpx.get(f"{base}/metrics", trust_env=False, timeout=30).text
+    return float(re.search(r"^outrider_tracker_line_backlog (\S+)", text, re.MULTILINE)[1])  # type: ignore[index]

@@ -34,6 +34,7 @@ from graphql import (
     parse,
     validate,
 )
+from graphql.validation.validate import ValidationAbortedError
 
 from outrider_sidecar import contract
 from outrider_tracker.core.errors import RefusedError
@@ -44,8 +45,10 @@ from outrider_tracker.wandb import limits, resolvers, scalars
 from outrider_tracker.wandb.context import Context, Resolver
 
 REMEMBERED: Final = 512
+# Texts of what is remembered, in characters: a parsed document takes about a hundred times as many bytes.
+REMEMBERED_TEXT: Final = 1 << 20
 # Answers that the client must take for the whole request: it asks again (429, 503, 507), or gives up (the others).
-WHOLE: Final = frozenset({401, 403, 404, 410, 413, 422, 429, 503, 507})
+WHOLE: Final = frozenset({401, 403, 404, 409, 410, 413, 422, 429, 503, 507})
 RETRY_AFTER: Final = 5
 _QUOTED: Final = re.compile(r"'([^']*)'")
 
@@ -83,6 +86,7 @@ class Engine:
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
+        self._text = 0
         self._lock = threading.Lock()
 
     def answer(self, question: Question, context: Context) -> Answer:
@@ -119,9 +123,11 @@ class Engine:
                 return known
         made = self._read(text)
         with self._lock:
-            self._prepared[text] = made
-            while len(self._prepared) > REMEMBERED:
-                self._prepared.popitem(last=False)
+            if text not in self._prepared:
+                self._prepared[text] = made
+                self._text += len(text)
+            while len(self._prepared) > REMEMBERED or self._text > REMEMBERED_TEXT:
+                self._text -= len(self._prepared.popitem(last=False)[0])
         return made
 
     def _read(self, text: str) -> _Prepared:
@@ -134,6 +140,8 @@ class Engine:
             return _Prepared(None, {}, (_QUOTED.sub(r'"\1"', message),))
         except RecursionError:
             return _Prepared(None, {}, ("This query is nested too deeply.",))
+        if any(isinstance(error, ValidationAbortedError) for error in errors[:1]):
+            return _Prepared(None, {}, ("This query is too large: its fields are too many to be compared.",))
         if errors:
             # Some callers of the client look for these texts, which have double quotes at W&B.
             return _Prepared(None, {}, tuple(_QUOTED.sub(r'"\1"', error.message) for error in errors))

@@ -296,16 +296,16 @@ def _person(context: Context) -> Person:
 
 
 def _change(context: Context, job: Callable[[sqlite3.Connection], T]) -> T:
-    """Runs the job in the writer; what cannot be done is final for the client (422), with a sentence that says why."""
+    """Runs the job in the writer; what cannot be done is final for every client (409), with a sentence that says why."""
     try:
         return context.write(job)
     except people.AccountError as error:
-        raise RefusedError(contract.ERROR_FRAME, str(error), status=422) from None
+        raise RefusedError(contract.ERROR_FRAME, str(error), status=409) from None
 
 
 def _described(text: str) -> str:
     if len(text) > MAX_DESCRIPTION:
-        raise RefusedError(contract.ERROR_FRAME, f"a description has at most {MAX_DESCRIPTION} characters", status=422)
+        raise RefusedError(contract.ERROR_FRAME, f"a description has at most {MAX_DESCRIPTION} characters", status=409)
     return text
 
 

@@ -21,8 +21,8 @@ from tests.integration.tracker.tokens import CONTROLLER, ISSUER, Cluster
 pytestmark = pytest.mark.timeout(400)
 # Releases whose client takes a token where a key is asked for.
 TAKES_TOKENS = {"0.31.0", "0.30.0", "0.29.0", "0.28.2", "0.27.2"}
-# Releases whose client makes a key of a user's by logging in with another one that it reads from the server: it is refused
-# here, where only hashes are kept.
+# Releases whose client makes a key by logging in with another one that it reads from the server: refused here, where
+# only hashes are kept.
 READS_KEYS = {"0.19.11"}
 
 

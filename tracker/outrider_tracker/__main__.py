@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import os
 import sys
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         marks=_watermarks(chosen.watermarks),
         quotas=quotas.parse(chosen.quota),
         public_url=chosen.public_url,
+        trusted_proxies=tuple(chosen.trusted_proxy),
         seal_interval=chosen.seal_interval,
         seal_bytes=chosen.seal_bytes,
     )
@@ -65,6 +67,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     tls = None
     if chosen.tls_listen is not None:
         tls = (bind(chosen.tls_listen), Certificate(chosen.tls_cert, chosen.tls_key))
+
+    sys.setswitchinterval(float(os.environ.get("OUTRIDER_SW", "0.0005")))
 
     async def run() -> int:
         tracker = Tracker(settings)
@@ -146,6 +150,14 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="URL",
         help="address at which people open the tracker; with https:// their sessions never travel over plain HTTP",
+    )
+    run.add_argument(
+        "--trusted-proxy",
+        type=ipaddress.ip_network,
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="proxies whose X-Forwarded-Host and X-Forwarded-Proto are believed; may be given several times",
     )
     run.add_argument("--tls-listen", type=Address.parse, metavar="HOST:PORT", help="TLS, for pods")
     run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM; reloaded when it changes")

@@ -42,6 +42,7 @@ from outrider_tracker.wandb.composition import Wandb
 
 READ_THREADS: Final = 8
 INGEST_THREADS: Final = 4
+WANDB_THREADS: Final = 16  # most of them wait for the writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Tracker:
         self.limits = Limits(self.store, settings.quotas)
         self.reads = ThreadPoolExecutor(READ_THREADS, "read")
         self.work = ThreadPoolExecutor(INGEST_THREADS, "ingest")
+        self.clients = ThreadPoolExecutor(WANDB_THREADS, "wandb")
         self.decoder = Decoder(self.store, self.notifier.publish)
         self.line_decoder = LineDecoder(self.store, self.notifier.publish)
         self.maintenance = Maintenance(
@@ -117,7 +119,7 @@ class Tracker:
             notifier=self.notifier,
             gauge=gauge,
             limits=self.limits,
-            pool=self.reads,
+            pool=self.clients,
             wake=self.line_decoder.wake,
             public_url=settings.public_url,
             trusted=settings.trusted_proxies,
@@ -159,6 +161,7 @@ class Tracker:
         self.decoder.close()
         self.line_decoder.close()
         self.work.shutdown()
+        self.clients.shutdown()
         self.reads.shutdown()
         self.store.close()
 

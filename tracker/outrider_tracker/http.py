@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -18,7 +19,9 @@ from outrider_tracker.log import say
 from outrider_tracker.store.errors import StorageFullError, StoreError
 
 MAX_JSON: Final = 1 << 20
+PIECE: Final = 1 << 20
 Handler = Callable[[Request], Awaitable[Response]]
+Work = Callable[..., Awaitable[Any]]
 
 
 @dataclass(slots=True)
@@ -91,6 +94,34 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise too_large(limit)
         parts.append(part)
     return b"".join(parts)
+
+
+async def body_pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces of about 1 MiB, so that a thread is asked for each of those only."""
+    held = bytearray()
+    async for part in request.stream():
+        held += part
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
+
+
+async def file_pieces(work: Work, source: BinaryIO | Path, start: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes [start, stop) of a file, or of an open one, which is closed then; `work` runs what blocks."""
+    file = await work(open, source, "rb") if isinstance(source, Path) else source
+    try:
+        await work(file.seek, start)
+        while start < stop:
+            part = await work(file.read, min(PIECE, stop - start))
+            if not part:
+                # The length was announced: breaking off shows the reader that it has not everything.
+                raise RuntimeError(f"{file.name} is {stop - start} bytes shorter than recorded")
+            yield part
+            start += len(part)
+    finally:
+        file.close()
 
 
 async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from fastapi.responses import Response, StreamingResponse
 from starlette.requests import Request
 
-from outrider_tracker.api import ranges
+from outrider_tracker import http
 from outrider_tracker.api.errors import RANGE, ApiError
+from outrider_tracker.core import ranges
 from outrider_tracker.core.shown_files import HEAD
 from outrider_tracker.services import Services
-
-PIECE: Final = 1 << 20
 
 
 def head(location: Path) -> bytes:
@@ -47,20 +45,5 @@ def answer(  # noqa: PLR0917  what one answer has
     sent["Content-Length"] = str(stop - start)
     if span:
         sent["Content-Range"] = span.content_range
-    body = _pieces(services, location, start, stop)
+    body = http.file_pieces(services.read, location, start, stop)
     return StreamingResponse(body, 206 if span else 200, sent, media_type=kind or "application/octet-stream")
-
-
-async def _pieces(services: Services, location: Path, start: int, stop: int) -> AsyncIterator[bytes]:
-    file = await services.read(open, location, "rb")
-    try:
-        await services.read(file.seek, start)
-        while start < stop:
-            part = await services.read(file.read, min(PIECE, stop - start))
-            if not part:
-                # The length was announced: breaking off shows the reader that it has not everything.
-                raise RuntimeError(f"{location.name} is {stop - start} bytes shorter than recorded")
-            yield part
-            start += len(part)
-    finally:
-        await services.read(file.close)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 Config = Mapping[str, Any]
 OWN: Final = "_wandb"
+MAX_STEP: Final = 1 << 53  # steps are exact in every client's arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ def branch_point(config: Config) -> BranchPoint | None:
     if isinstance(step, float) and step.is_integer():
         step = int(step)
     if not isinstance(run, str) or not isinstance(step, int) or isinstance(step, bool):
+        return None
+    if abs(step) > MAX_STEP:
         return None
     return BranchPoint(run, step)
 

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote
@@ -32,7 +31,6 @@ MAX_PATH: Final = 4096
 MAX_SIZE: Final = 1 << 50
 POLICIES: Final = ("live", "end")
 PURPOSE: Final = "upload PUT"
-_PIECE: Final = 1 << 20
 
 
 def routes(ingest: Ingest) -> list[Route]:
@@ -166,7 +164,7 @@ class Uploads:
         size = 0
         file = await self._ingest.work(open, part, "xb")
         try:
-            async for piece in _pieces(request):
+            async for piece in http.body_pieces(request):
                 size += len(piece)
                 if size > row.wanted.size:
                     raise _digest(f"the request is longer than the file's {row.wanted.size} bytes")
@@ -196,18 +194,6 @@ class Uploads:
                 retry_after=RETRY_AFTER,
                 accepts=[kind for kind in gauge.accepts() if kind != FILES],
             )
-
-
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of about 1 MiB, so that a thread is asked for each of those only."""
-    held = bytearray()
-    async for part in request.stream():
-        held += part
-        if len(held) >= _PIECE:
-            yield bytes(held)
-            held.clear()
-    if held:
-        yield bytes(held)
 
 
 def _settle(file: BinaryIO, part: Path, staged: Path) -> None:

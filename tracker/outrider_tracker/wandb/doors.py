@@ -17,6 +17,7 @@ from outrider_tracker.wandb import filestream, uploads
 from outrider_tracker.wandb.composition import Wandb
 from outrider_tracker.wandb.engine import Question
 from outrider_tracker.wandb.errors import answer, door
+from outrider_tracker.wandb.nodes import default_entity
 
 MAX_BODY: Final = 16 << 20  # a config or a summary may be that long
 
@@ -55,8 +56,12 @@ class Doors:
         wandb = self._wandb
         principal = await wandb.gate.visitor(request)
         context = wandb.context(request, principal)
-        question = read_question(await http.read_body(request, MAX_BODY))
-        found = await wandb.work(wandb.engine.answer, question, context)
+        announced = http.content_length(request)
+        size, tenant = MAX_BODY if announced is None else min(announced, MAX_BODY), default_entity(principal)
+        wandb.limits.admit(tenant, size)
+        with wandb.limits.body(size, tenant):
+            question = read_question(await http.read_body(request, MAX_BODY))
+            found = await wandb.work(wandb.engine.answer, question, context)
         response = _json(found.body, found.status)
         if found.retry_after is not None:
             response.headers["Retry-After"] = str(found.retry_after)

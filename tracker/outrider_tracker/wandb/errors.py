@@ -27,6 +27,7 @@ def answer(value: object, status: int = 200) -> Response:
 def refusal(error: RefusedError) -> Response:
     """The answer to a refused request. The client gives up at 4xx but 409 and 429, and asks again at those and 5xx."""
     response = answer({"errors": [{"message": error.message}]}, error.status)
+    response.headers.update(error.headers)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
@@ -49,11 +50,21 @@ def door(handler: Handler) -> Handler:
             refused = RefusedError(contract.ERROR_UNAVAILABLE, str(error), retry_after=5)
         except ClientDisconnect:
             return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  never a 500: clients would ask for minutes, and tell nobody why
+            say("door.failed", method=request.method, path=_path(request), reason=repr(error))
+            refused = RefusedError(
+                contract.ERROR_UNAVAILABLE,
+                "the tracker failed: this is its fault, and its log says more",
+                retry_after=30,
+            )
         finally:
             IN_PROGRESS.count -= 1
-        # The last part of an upload's address is its permission.
-        path = request.url.path.rpartition("/")[0] if "token" in request.path_params else request.url.path
-        say("refused", method=request.method, path=path, status=refused.status, code=refused.code)
+        say("refused", method=request.method, path=_path(request), status=refused.status, code=refused.code)
         return refusal(refused)
 
     return guarded
+
+
+def _path(request: Request) -> str:
+    """For the log. The last part of an upload's address is its permission, and left out."""
+    return request.url.path.rpartition("/")[0] if "token" in request.path_params else request.url.path

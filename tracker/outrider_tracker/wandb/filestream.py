@@ -39,6 +39,7 @@ from outrider_tracker.wandb.run_cache import KnownRun
 MAX_BODY: Final = 11 << 20  # the client sends at most about 10 MiB at once
 MAX_UNPACKED: Final = 64 << 20
 MAX_CLIENT: Final = 128
+MAX_EXIT: Final = 1 << 31
 FILES: Final = {
     "wandb-history.jsonl": LineFile.HISTORY,
     "wandb-events.jsonl": LineFile.EVENTS,
@@ -216,7 +217,7 @@ def decide(body: _Body, client: str) -> Posted:
         client=client,
         summary=_summary(summary.content[-1]) if summary is not None and summary.content else None,
         preempting=bool(body.preempting),
-        exit_code=(body.exitcode or 0) if ended else None,
+        exit_code=max(-MAX_EXIT, min(body.exitcode or 0, MAX_EXIT)) if ended else None,
     )
 
 

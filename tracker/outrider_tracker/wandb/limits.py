@@ -18,10 +18,10 @@ from graphql import (
 )
 
 MAX_TEXT: Final = 64 << 10  # bytes; the client's longest document has about 10 KiB
-MAX_TOKENS: Final = 8000
+MAX_TOKENS: Final = 5000
 MAX_DEPTH: Final = 32
 MAX_ALIASES: Final = 64
-MAX_FIELDS: Final = 4000  # with all fragments written out
+MAX_FIELDS: Final = 1500  # with all fragments written out
 MAX_PAGE: Final = 1000  # items of one page: who asks for more gets this many, and asks for the next page
 MAX_COST: Final = 200_000  # items that one document may ask for, pages in pages multiplied
 

@@ -8,7 +8,6 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -34,7 +33,6 @@ from outrider_tracker.wandb.errors import answer, door
 
 MAX_SIZE: Final = 1 << 40
 FILES: Final = "files"
-_PIECE: Final = 1 << 20
 
 
 def routes(wandb: Wandb) -> list[Route]:
@@ -124,7 +122,7 @@ class Uploads:
             opened = await wandb.work(open, wandb.store.blobs.location(file.sha256), "rb")
         except FileNotFoundError:
             raise _gone() from None
-        body = self._pieces(opened, start, 0 if request.method == "HEAD" else stop)
+        body = http.file_pieces(wandb.work, opened, start, 0 if request.method == "HEAD" else stop)
         return StreamingResponse(body, 206 if span else 200, sent, media_type="application/octet-stream")
 
     async def _named(self, request: Request, purpose: str) -> tuple[SdkRun, str]:
@@ -150,7 +148,7 @@ class Uploads:
         file = await wandb.work(open, staged, "xb")
         complete = False
         try:
-            async for piece in _joined(request):
+            async for piece in http.body_pieces(request):
                 size += len(piece)
                 if size > MAX_SIZE:
                     raise http.too_large(MAX_SIZE)
@@ -176,31 +174,6 @@ class Uploads:
                 "the tracker's disk is nearly full: it takes no files until there is room",
                 retry_after=30,
             )
-
-    async def _pieces(self, file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
-        try:
-            await self.wandb.work(file.seek, start)
-            while start < stop:
-                part = await self.wandb.work(file.read, min(_PIECE, stop - start))
-                if not part:
-                    # The length was announced: breaking off shows the reader that it has not everything.
-                    raise RuntimeError(f"{file.name} is {stop - start} bytes shorter than recorded")
-                yield part
-                start += len(part)
-        finally:
-            file.close()
-
-
-async def _joined(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of about 1 MiB, so that a thread is asked for each of those only."""
-    held = bytearray()
-    async for part in request.stream():
-        held += part
-        if len(held) >= _PIECE:
-            yield bytes(held)
-            held.clear()
-    if held:
-        yield bytes(held)
 
 
 def _take(file: BinaryIO, piece: bytes, digests: tuple[hashlib._Hash, ...]) -> None:

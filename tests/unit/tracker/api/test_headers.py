@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider_tracker.api import headers
+from outrider_tracker.core import user_bytes
 
 TOKEN = re.compile(r"attachment; filename=\"([A-Za-z0-9._ -]+)\"; filename\*=UTF-8''([A-Za-z0-9._~%-]+)")
 
@@ -39,7 +40,7 @@ def test_names_of_downloads_are_the_last_part_made_safe(path: str, name: str) ->
 
 def test_long_names_keep_their_ending() -> None:
     name = headers.download_name("n" * 500 + ".safetensors")
-    assert len(name) == headers.MAX_NAME
+    assert len(name) == user_bytes.MAX_NAME
     assert name.endswith("n.safetensors")
 
 

@@ -201,10 +201,11 @@ def test_pages_in_pages_cost_their_product(ask: Any) -> None:
             f"fragment F{number} on Query {{ ...F{number + 1} ...F{number + 1} }}" for number in range(20)
         ) + " fragment F20 on Query { viewer }",
         "{ " + "viewer " * (limits.MAX_TOKENS + 1) + "}",
+        "{ " + "viewer " * (limits.MAX_FIELDS - 1) + "}",
         "{" * 5000,
         "# " + "x" * limits.MAX_TEXT,
     ],
-    ids=["aliases", "depth", "circle", "doubling", "tokens", "braces", "bytes"],
+    ids=["aliases", "depth", "circle", "doubling", "tokens", "comparisons", "braces", "bytes"],
 )  # fmt: skip
 def test_a_document_over_a_limit_is_refused(ask: Any, text: str) -> None:
     found = ask(text)
@@ -224,6 +225,9 @@ def test_the_newest_documents_are_remembered(made: Engine, context: Context) -> 
         made.answer(Question(f'{{ echo(text: "{number}") }}', {}, None), context)
     assert len(made._prepared) == engine.REMEMBERED
     assert '{ echo(text: "0") }' not in made._prepared
+    for number in range(50):
+        made.answer(Question(f'{{ echo(text: "{number}{"x" * 50_000}") }}', {}, None), context)
+    assert sum(map(len, made._prepared)) == made._text <= engine.REMEMBERED_TEXT
 
 
 def test_roots_are_closed_to_those_who_may_not_ask(made: Engine, context: Context) -> None:

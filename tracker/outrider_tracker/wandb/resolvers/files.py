@@ -64,7 +64,7 @@ class FileNode:
     @property
     def md5(self) -> str:
         """Base64; "0" if there is no such file: that is how `wandb.restore` knows."""
-        return "0" if self.file is None else self.file.md5
+        return "0" if self.file is None else self.file.md5 or ""
 
     @property
     def digest(self) -> str:

@@ -63,9 +63,10 @@ def upsert_bucket(_parent: Any, info: Info, *, input: Mapping[str, Any]) -> dict
 def rewind_run(_parent: Any, info: Info, *, input: Mapping[str, Any]) -> dict[str, Any]:  # noqa: A002
     """Mutation.rewindRun: null for a run that is not there, which the client calls by its name."""
     context: Context = info.context
-    if input["metricName"] != "_step" or not float(input["metricValue"]).is_integer() or input["metricValue"] < 0:
+    value = float(input["metricValue"])
+    if input["metricName"] != "_step" or not value.is_integer() or not 0 <= value <= sdk_config.MAX_STEP:
         raise RefusedError(contract.ERROR_FRAME, "a run is rewound to a _step, which is an integer from 0 on")
-    step, now = int(input["metricValue"]), context.now
+    step, now = int(value), context.now
     entity = input.get("entityName") or default_entity(context.principal)
     address = Address(entity, input.get("projectName") or DEFAULT_PROJECT, input["runName"])
 

@@ -17,6 +17,9 @@ from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, line
 from outrider_tracker.store.read_rows import rows_between
 
 
+MAX_WRITERS: Final = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A post. `client`: the writer in shared mode, else "". `exit_code` None: the run goes on."""
@@ -143,6 +146,11 @@ def _consecutive(numbers: Sequence[int]) -> list[list[int]]:
 
 def _hear(connection: sqlite3.Connection, run: int, client: str, *, over: bool, now: float) -> None:
     """Notes that a writer of a shared run lives, or that it is over."""
+    known = connection.execute("SELECT 1 FROM run_writer WHERE run = ? AND client = ?", (run, client)).fetchone()
+    if known is None:
+        (count,) = connection.execute("SELECT count(*) FROM run_writer WHERE run = ?", (run,)).fetchone()
+        if count >= MAX_WRITERS:
+            raise RefusedError(contract.ERROR_TOO_LARGE, f"a run has at most {MAX_WRITERS} writers in its life")
     connection.execute(
         "INSERT INTO run_writer (run, client, heard, ended) VALUES (?, ?, ?, ?) ON CONFLICT (run, client) DO UPDATE "
         "SET heard = excluded.heard, ended = excluded.ended",

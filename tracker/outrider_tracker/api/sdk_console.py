@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -98,5 +99,20 @@ def router(access: Access) -> APIRouter:
 
 
 def _line(number: int, text: str) -> dict[str, Any]:
-    line = console.parse(text)
-    return {"number": number, "text": line.text, "ts": line.ts, "level": line.level, "label": line.label}
+    line = console.read_line(text)
+    return {
+        "number": number,
+        "text": line.text,
+        "ts": _moment(line.timestamp),
+        "level": line.level or None,
+        "label": line.label or None,
+    }
+
+
+def _moment(text: str) -> float | None:
+    """Unix seconds of the client's time, which is UTC where it names no zone; None: it is no time."""
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

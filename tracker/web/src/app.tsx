@@ -5,13 +5,14 @@ import { sessionQuery } from "./api/queries";
 import { Mark } from "./components/mark";
 import { Empty, ErrorNote, Link, useKey } from "./components/ui";
 import { LoginPage } from "./pages/login";
-import { RunPage } from "./pages/run";
+import { AnyRunPage } from "./pages/anyrun";
+import { ProjectPage, SweepPage } from "./pages/project";
 import { RunsPage } from "./pages/runs";
 import { usePlace } from "./router";
 
 const KEYS: readonly (readonly [string, string])[] = [
   ["/", "Filter or search"],
-  ["1 – 5", "Overview, Ranks, Logs, Charts, Files"],
+  ["1 – 5", "The tabs of a run"],
   ["[  ]", "Previous and next rank (Logs)"],
   ["f", "Follow new lines (Logs)"],
   ["?", "This list"],
@@ -66,7 +67,9 @@ export function App() {
         </button>
       </header>
       {place.page === "runs" ? <RunsPage /> : null}
-      {place.page === "run" ? <RunPage key={`${place.entity}/${place.project}/${place.run}`} name={place} /> : null}
+      {place.page === "run" ? <AnyRunPage key={`${place.entity}/${place.project}/${place.run}`} name={place} /> : null}
+      {place.page === "project" ? <ProjectPage key={`${place.entity}/${place.project}`} entity={place.entity} project={place.project} /> : null}
+      {place.page === "sweep" ? <SweepPage entity={place.entity} project={place.project} sweep={place.sweep} /> : null}
       {place.page === "nowhere" ? (
         <main id="main" className="page">
           <Empty title="There is nothing at this address.">

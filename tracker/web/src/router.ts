@@ -2,17 +2,20 @@ import { useCallback, useMemo, useSyncExternalStore } from "react";
 
 export type Place =
   | { page: "runs" }
+  | { page: "project"; entity: string; project: string }
+  | { page: "sweep"; entity: string; project: string; sweep: string }
   | { page: "run"; entity: string; project: string; run: string }
   | { page: "nowhere"; path: string };
 
 /** What a path shows. Pure. */
 export function place(path: string): Place {
   if (path === "/" || path === "") return { page: "runs" };
-  const match = /^\/([^/]+)\/([^/]+)\/runs\/([^/]+)\/?$/.exec(path);
+  const match = /^\/([^/]+)\/([^/]+)(?:\/(runs|sweeps)\/([^/]+))?\/?$/.exec(path);
   if (!match) return { page: "nowhere", path };
   try {
-    const [entity, project, run] = match.slice(1).map(decodeURIComponent);
-    return { page: "run", entity: entity ?? "", project: project ?? "", run: run ?? "" };
+    const [entity = "", project = "", kind = "", id = ""] = match.slice(1).map((part: string | undefined) => decodeURIComponent(part ?? ""));
+    if (kind === "runs") return { page: "run", entity, project, run: id };
+    return kind === "sweeps" ? { page: "sweep", entity, project, sweep: id } : { page: "project", entity, project };
   } catch {
     return { page: "nowhere", path }; // a % that is no escape
   }

@@ -65,6 +65,10 @@ describe("addresses", () => {
     expect(place("/vision/resnet/runs/vision.resnet-1")).toEqual({ page: "run", entity: "vision", project: "resnet", run: "vision.resnet-1" });
     expect(place("/a%2Fb/c/runs/d")).toMatchObject({ entity: "a/b" });
     expect(place("/a/b/runs/%")).toMatchObject({ page: "nowhere" });
-    expect(place("/a/b")).toMatchObject({ page: "nowhere" });
+    expect(place("/a/b")).toEqual({ page: "project", entity: "a", project: "b" });
+    expect(place("/a/b%20c/")).toEqual({ page: "project", entity: "a", project: "b c" });
+    expect(place("/a/b/sweeps/s1")).toEqual({ page: "sweep", entity: "a", project: "b", sweep: "s1" });
+    expect(place("/a/b/c/d")).toMatchObject({ page: "nowhere" });
+    expect(place("/a")).toMatchObject({ page: "nowhere" });
   });
 });

@@ -3,7 +3,23 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 export type Run = Schemas["Run"];
 export type RunSummary = Schemas["RunSummary"];
-export type RunList = Schemas["RunList"];
+export type AnyRun = Run | SdkRun;
+export type AnySummary = RunSummary | SdkRunSummary;
+export type AnyRunList = Schemas["AnyRunList"];
+export type SdkRun = Schemas["SdkRun"];
+export type SdkRunSummary = Schemas["SdkRunSummary"];
+export type SdkRunList = Schemas["SdkRunList"];
+export type RunEdit = Schemas["RunEdit"];
+export type CustomChart = Schemas["CustomChart"];
+export type MediaKey = Schemas["MediaKeyEntry"];
+export type MediaList = Schemas["MediaList"];
+export type MediaData = Schemas["MediaData"];
+export type MediaItem = Schemas["MediaEntry"];
+export type TableRows = Schemas["TableRows"];
+export type Console = Schemas["Console"];
+export type AlertList = Schemas["AlertList"];
+export type Project = Schemas["Project"];
+export type ProjectSeriesList = Schemas["ProjectSeriesList"];
 export type Failure = Schemas["Failure"];
 export type Rank = Schemas["Rank"];
 export type RankList = Schemas["RankList"];
@@ -71,6 +87,11 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
   return (await response.json()) as T;
 }
 
+/** A call that changes something: JSON from our own pages, as the tracker demands. */
+export async function change(method: "POST" | "PATCH", path: string, body: unknown = {}): Promise<void> {
+  await send(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
 export async function login(key: string): Promise<SessionAnswer> {
   const response = await send("/api/v1/session", {
     method: "POST",
@@ -84,9 +105,13 @@ export async function logout(): Promise<void> {
   await send("/api/v1/session", { method: "DELETE", headers: { "Content-Type": "application/json" } });
 }
 
-/** The API's address of a Run; `url` is the Run's page, "/<entity>/<project>/runs/<run>". */
+/** The API's address of a run; `url` is its page, "/<entity>/<project>/runs/<run>". */
 export function runPath(entity: string, project: string, run: string): string {
   return ["/api/v1/runs", entity, project, run].map((part, index) => (index ? encodeURIComponent(part) : part)).join("/");
+}
+
+export function projectPath(entity: string, project: string): string {
+  return `/${encodeURIComponent(entity)}/${encodeURIComponent(project)}`;
 }
 
 export function pagePath(entity: string, project: string, run: string): string {

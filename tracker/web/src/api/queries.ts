@@ -4,12 +4,13 @@ import { active } from "../lib/states";
 import {
   ApiError,
   get,
+  type AnyRun,
+  type AnyRunList,
   runPath,
   type FileList,
   type Lines,
   type RankList,
   type Run,
-  type RunList,
   type SeriesData,
   type SeriesList,
   type SessionAnswer,
@@ -50,12 +51,14 @@ export interface RunFilter {
   project: string;
   entity: string;
   q: string;
+  kind: string;
+  sweep: string;
 }
 
 export function useRuns(filter: RunFilter) {
   return useInfiniteQuery({
     queryKey: ["runs", filter],
-    queryFn: ({ pageParam, signal }) => get<RunList>("/api/v1/runs", { ...filter, limit: 100, cursor: pageParam }, signal),
+    queryFn: ({ pageParam, signal }) => get<AnyRunList>("/api/v1/runs", { ...filter, limit: 100, cursor: pageParam }, signal),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next,
     // Every loaded page is read again, so fewer pages may be read oftener.
@@ -64,12 +67,12 @@ export function useRuns(filter: RunFilter) {
   });
 }
 
-const live = (run: Run | undefined, fast: number, slow = 15_000) => (run === undefined || active(run.state) ? fast : slow);
+export const live = (run: { state: string } | undefined, fast: number, slow = 15_000) => (run === undefined || active(run.state) ? fast : slow);
 
 export function useRun({ entity, project, run }: RunName) {
   return useQuery({
     queryKey: ["run", entity, project, run],
-    queryFn: ({ signal }) => get<Run>(runPath(entity, project, run), {}, signal),
+    queryFn: ({ signal }) => get<AnyRun>(runPath(entity, project, run), {}, signal),
     refetchInterval: (query) => live(query.state.data, 1000, 5000),
   });
 }

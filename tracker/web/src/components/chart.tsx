@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
-import type { SeriesData } from "../api/client";
+import type { SeriesData, SeriesLine } from "../api/client";
 import { aligned, closest, envelope, lineColour, lineNames, valueAt, type Aligned } from "../lib/chartdata";
-import { clockLabels, metric } from "../lib/format";
+import { clockLabels, duration, metric } from "../lib/format";
 
 /** Lines up to this many have a band of their own and an entry in the legend; more share one band. */
 const NAMED = 16;
@@ -47,10 +47,16 @@ interface Props {
   /** The line (lineName) under the pointer, on whichever chart of the page: it is bright on all of them. */
   focus: string | null;
   setFocus: (line: string | null) => void;
+  /** The vertical axis is a logarithm; every value is positive. */
+  log?: boolean;
+  /** Smallest and largest value are what was measured, and stand as faint lines behind a smoothed one. */
+  faint?: boolean;
+  /** Which colour of how many a line has; without: its place in the data. */
+  slot?: (line: SeriesLine) => readonly [number, number];
 }
 
 /** One key, one line a rank: mean as line, min to max as band. Drag zooms every chart of the page, double click goes back. */
-export function Chart({ data, range, zoom, syncKey, focus, setFocus }: Props) {
+export function Chart({ data, range, zoom, syncKey, focus, setFocus, log = false, faint = false, slot }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [cell, setCell] = useState<number | null>(null);
@@ -60,28 +66,32 @@ export function Chart({ data, range, zoom, syncKey, focus, setFocus }: Props) {
   useEffect(() => {
     current.current = { columns, labels, zoom, range, setFocus };
   }, [columns, labels, zoom, range, setFocus]);
-  const shape = `${data.x}|${labels.join("|")}`;
   const dark = useDark();
+  const slots = useMemo(() => data.lines.map((line, index) => slot?.(line) ?? ([index, data.lines.length] as const)), [data, slot]);
+  const colour = (index: number) => lineColour(slots[index]?.[0] ?? index, slots[index]?.[1] ?? labels.length, dark);
+  const shape = `${data.x}|${log}|${faint}|${labels.map((label, index) => `${label}:${colour(index)}`).join("|")}`;
 
   useEffect(() => {
     const element = holder.current;
     if (!element) return undefined;
     const now = current.current;
     const look = theme(element);
-    const colours = labels.map((_, index) => look.resolve(lineColour(index, labels.length, look.dark)));
+    const colours = labels.map((_, index) => look.resolve(colour(index)));
     const options: uPlot.Options = {
       width: element.clientWidth,
       height: HEIGHT,
       padding: [10, 18, 0, 0],
-      ...drawn(colours, look),
+      ...drawn(colours, look, faint),
       cursor: {
         sync: { key: syncKey, setSeries: false },
         drag: { x: true, y: false, setScale: false },
         points: { show: false },
       },
       legend: { show: false },
-      scales: { x: { time: data.x === "time", range: (_, low, high) => current.current.range ?? spread(low, high) } },
-      axes: axes(look, data.x === "time"),
+      // The library's enum is for its own files only: 3 is its logarithm.
+      // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment
+      scales: { x: { time: data.x === "time", range: (_, low, high) => current.current.range ?? spread(low, high) }, ...(log ? { y: { distr: 3 } } : {}) },
+      axes: axes(look, data.x),
       hooks: {
         setSelect: [
           (u) => {
@@ -141,7 +151,7 @@ export function Chart({ data, range, zoom, syncKey, focus, setFocus }: Props) {
         {named ? (
           labels.map((label, index) => (
             <span key={label} className={`entry${bright === index ? " on" : ""}`}>
-              <i style={{ background: lineColour(index, labels.length, dark) }} aria-hidden="true" />
+              <i style={{ background: colour(index) }} aria-hidden="true" />
               {label}
               {cell === null ? null : <b>{metric(valueAt(columns, index, cell))}</b>}
             </span>
@@ -150,7 +160,7 @@ export function Chart({ data, range, zoom, syncKey, focus, setFocus }: Props) {
           <span className="entry on">
             {bright >= 0 && cell !== null ? (
               <>
-                <i style={{ background: lineColour(bright, labels.length, dark) }} aria-hidden="true" />
+                <i style={{ background: colour(bright) }} aria-hidden="true" />
                 {labels[bright]}
                 <b>{metric(valueAt(columns, bright, cell))}</b>
               </>
@@ -177,11 +187,12 @@ function rows(columns: Aligned): uPlot.AlignedData {
   return [columns.x, ...columns.mean, ...bounds] as uPlot.AlignedData;
 }
 
-function drawn(colours: string[], look: Theme): Pick<uPlot.Options, "series" | "bands"> {
+function drawn(colours: string[], look: Theme, faint: boolean): Pick<uPlot.Options, "series" | "bands"> {
   const named = colours.length <= NAMED;
   const means: uPlot.Series[] = colours.map((stroke) => ({ stroke, width: named ? 1.6 : 1, spanGaps: true, points: { show: false } }));
   const hidden: uPlot.Series = { width: 0, spanGaps: true, points: { show: false } };
-  const bounds = named ? colours.flatMap(() => [hidden, hidden]) : [hidden, hidden];
+  const thin = (stroke: string): uPlot.Series => (faint ? { ...hidden, width: 1, stroke: faded(stroke, "59") } : hidden);
+  const bounds = named ? colours.flatMap((stroke) => [thin(stroke), thin(stroke)]) : [hidden, hidden];
   const first = 1 + colours.length;
   const bands: uPlot.Band[] = named
     ? colours.map((colour, index) => ({ series: [first + 2 * index + 1, first + 2 * index], fill: faded(colour) }))
@@ -189,15 +200,18 @@ function drawn(colours: string[], look: Theme): Pick<uPlot.Options, "series" | "
   return { series: [{}, ...means, ...bounds.map((each) => ({ ...each }))], bands };
 }
 
-function faded(colour: string): string {
-  return colour.startsWith("#") ? `${colour}26` : colour.replace(/^hsl\((.*)\)$/, "hsl($1 / 0.15)");
+function faded(colour: string, alpha = "26"): string {
+  return colour.startsWith("#") ? `${colour}${alpha}` : colour.replace(/^hsl\((.*)\)$/, `hsl($1 / ${(parseInt(alpha, 16) / 255).toFixed(2)})`);
 }
 
-function axes(look: Theme, time: boolean): uPlot.Axis[] {
+function axes(look: Theme, x: SeriesData["x"]): uPlot.Axis[] {
+  const time = x === "time";
+  const label = (value: number) => (x === "relative" ? duration(value).replace(/\.0s$/, "s") : metric(value));
   const line = { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { show: false }, font: "11px Inter, system-ui, sans-serif" };
   return [
-    { ...line, size: 24, grid: { show: false }, space: 66, ...(time ? { incrs: SECONDS } : {}), values: (_u, values) => (time ? clockLabels(values) : values.map((v) => metric(v))) },
-    { ...line, size: 52, space: 32, values: (_u, values) => values.map((v) => metric(v)) },
+    { ...line, size: 24, grid: { show: false }, space: 66, ...(time ? { incrs: SECONDS } : {}), values: (_u, values) => (time ? clockLabels(values) : values.map(label)) },
+    // On a logarithmic axis the library leaves gaps between the labels that it wants.
+    { ...line, size: 52, space: 32, values: (_u, values) => values.map((v: number | null) => (v === null ? "" : metric(v))) },
   ];
 }
 

@@ -1,26 +1,39 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from "react";
-import { address, type Line } from "../api/client";
-import { useStream } from "../api/queries";
+import type { ConsoleLine } from "../api/sdk";
 import { marked, spans, stripped } from "../lib/ansi";
 import { bytes, integer, plural } from "../lib/format";
 import { findLine } from "../lib/logwindow";
 import { useKey } from "./ui";
-import { useLog } from "./uselog";
+import { useLog, type LogReader } from "./uselog";
 
 const ROW = 18;
 
-/** A stream's text: a window that grows where one scrolls, follows its end, and never draws more than what is in view. */
-export function LogView({ stream, generation, controls }: { stream: number; generation: number | undefined; controls: ReactNode }) {
-  const log = useLog(stream, generation);
-  const info = useStream(stream);
+interface Props {
+  /** Remount (key) for another log: the view keeps what it has read. */
+  read: LogReader;
+  /** Where the log ends as far as is known, and which generation is the newest. */
+  end: number;
+  newest: number;
+  generation: number | undefined;
+  controls: ReactNode;
+  /** Where the whole log is saved from. */
+  download: string | null;
+  /** What is counted: positions in the log, and what is said of `end` besides. */
+  unit: "bytes" | "lines";
+  lost?: ReactNode;
+}
+
+/** A log's text: a window that grows where one scrolls, follows its end, and never draws more than what is in view. */
+export function LogView({ read, end: known, newest, generation, controls, download, unit, lost }: Props) {
+  const log = useLog(read, generation);
   const [needle, setNeedle] = useState("");
   const [hit, setHit] = useState(-1);
   const scroller = useRef<HTMLDivElement>(null);
   const search = useRef<HTMLInputElement>(null);
   const lines = useMemo(() => log.window?.lines ?? [], [log.window]);
   const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 30 });
-  const end = Math.max(info.data?.end ?? 0, log.window?.end ?? 0);
+  const end = Math.max(known, log.window?.end ?? 0);
 
   useLayoutEffect(() => {
     if (scroller.current && log.jumps > 0) scroller.current.scrollTop = 0;
@@ -62,7 +75,6 @@ export function LogView({ stream, generation, controls }: { stream: number; gene
   useKey("/", useCallback(() => search.current?.focus(), []));
   useKey("f", useCallback(() => follow(!following), [follow, following]));
   useEffect(() => setHit(-1), [needle]);
-  const newest = info.data?.id === stream ? info.data.generation : 0;
   const shown = log.window?.generation;
   const { seek } = log;
   useEffect(() => {
@@ -101,18 +113,20 @@ export function LogView({ stream, generation, controls }: { stream: number; gene
         <button type="button" className="toggle" aria-pressed={log.following} onClick={() => log.follow(!log.following)} title="Follow new lines (f)">
           <span className={log.following ? "dot live" : "dot"} aria-hidden="true" /> {log.following ? "Following" : "Follow"}
         </button>
-        <a className="button" href={address(`/api/v1/streams/${stream}/bytes`, { generation, gaps: "mark" })} download>
-          Download
-        </a>
+        {download === null ? null : (
+          <a className="button" href={download} download>
+            Download
+          </a>
+        )}
       </div>
       <div className="lines" ref={scroller} onScroll={scrolled} tabIndex={0} role="log" aria-label="Log" aria-live="off">
-        {log.window && lines.length === 0 ? <p className="quiet">Nothing was written to this stream yet. New lines appear here.</p> : null}
+        {log.window && lines.length === 0 ? <p className="quiet">Nothing was written here yet. New lines appear by themselves.</p> : null}
         <div style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map((item) => {
             const line = lines[item.index];
             return line ? (
               <div key={line.offset} className={`line${item.index === hit ? " at" : ""}`} style={{ transform: `translateY(${item.start}px)` }}>
-                <LogLine line={line} needle={needle} />
+                <LogLine line={line} needle={needle} unit={unit} />
               </div>
             ) : null;
           })}
@@ -122,16 +136,17 @@ export function LogView({ stream, generation, controls }: { stream: number; gene
         {log.error ? <span className="bad">{log.error.message}</span> : null}
         {log.window ? (
           <span>
-            {plural(lines.length, "line")} loaded · bytes {integer(log.window.start)}–{integer(log.window.end)} of {integer(end)} ({bytes(end)})
+            {plural(lines.length, "line")} loaded · {unit} {integer(log.window.start)}–{integer(log.window.end)} of {integer(end)}
+            {unit === "bytes" ? ` (${bytes(end)})` : null}
           </span>
         ) : (
           <span>Loading…</span>
         )}
-        {info.data && info.data.lostBytes > 0 ? <span className="bad">{bytes(info.data.lostBytes)} of this stream were lost</span> : null}
+        {lost}
         <span className="grow" />
         {log.window && end > 0 ? (
           <label className="seek">
-            <span className="sr">Position in the stream, in bytes</span>
+            <span className="sr">Position in the log, in {unit}</span>
             <input
               type="range"
               min={0}
@@ -155,7 +170,7 @@ function clock(seconds: number): string {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
-const LogLine = memo(function LogLine({ line, needle }: { line: Line; needle: string }) {
+const LogLine = memo(function LogLine({ line, needle, unit }: { line: ConsoleLine; needle: string; unit: Props["unit"] }) {
   const gutter = line.ts === null || line.ts === undefined ? integer(line.offset) : clock(line.ts);
   if (line.lost !== null && line.lost !== undefined) {
     return (
@@ -169,10 +184,11 @@ const LogLine = memo(function LogLine({ line, needle }: { line: Line; needle: st
   }
   return (
     <>
-      <span className="gutter" title={`byte ${integer(line.offset)}`}>
+      <span className="gutter" title={unit === "bytes" ? `byte ${integer(line.offset)}` : `line ${integer(line.offset + 1)}`}>
         {gutter}
       </span>
-      <span className="text">
+      {line.label ? <span className="loglabel">{line.label}</span> : null}
+      <span className={line.level === "error" ? "text fg-red" : "text"}>
         {marked(spans(line.text ?? ""), needle).map((span, index) =>
           span.className ? (
             <span key={index} className={span.className}>

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Lines } from "../api/client";
-import { readLines } from "../api/queries";
+import type { LinesQuery } from "../api/queries";
 import { appended, fromWholeLine, opened, prepended, resume, type LogWindow } from "../lib/logwindow";
 
 const PAGE = 500;
@@ -45,8 +45,11 @@ function visible(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A stream's loaded window, its live tail, and the ways to move in it. Remount (key) for another stream. */
-export function useLog(stream: number, generation: number | undefined): Log {
+/** Reads lines of one log; the same function as long as it is the same log. */
+export type LogReader = (query: LinesQuery, signal?: AbortSignal) => Promise<Lines>;
+
+/** A log's loaded window, its live tail, and the ways to move in it. Remount (key) for another stream. */
+export function useLog(read: LogReader, generation: number | undefined): Log {
   const [window, setWindow] = useState<LogWindow | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [following, setFollowing] = useState(true);
@@ -80,8 +83,8 @@ export function useLog(stream: number, generation: number | undefined): Log {
         const at = latest.current;
         try {
           const answer: Lines = at
-            ? await readLines(stream, { ...resume(at), wait: WAIT, limit: PAGE * 2, generation: at.generation }, stop.signal)
-            : await readLines(stream, { last: PAGE, ...pinned.current }, stop.signal);
+            ? await read({ ...resume(at), wait: WAIT, limit: PAGE * 2, generation: at.generation }, stop.signal)
+            : await read({ last: PAGE, ...pinned.current }, stop.signal);
           const now = latest.current;
           put(now ? appended(now, answer) : opened(answer));
           await sleep(PAUSE, stop.signal);
@@ -95,42 +98,42 @@ export function useLog(stream: number, generation: number | undefined): Log {
     };
     void tail();
     return () => stop.abort();
-  }, [stream, following, put]);
+  }, [read, following, put]);
 
   const earlier = useCallback(() => {
     const at = latest.current;
     if (!at || at.start <= 0) return;
     once(async () => {
-      const answer = await readLines(stream, { before: at.start, limit: PAGE, generation: at.generation });
+      const answer = await read({ before: at.start, limit: PAGE, generation: at.generation });
       const now = latest.current;
       if (now) put(prepended(now, answer));
     });
-  }, [stream, once, put]);
+  }, [read, once, put]);
 
   const later = useCallback(() => {
     const at = latest.current;
     if (!at) return;
     once(async () => {
-      const answer = await readLines(stream, { from: resume(at).from, limit: PAGE, generation: at.generation });
+      const answer = await read({ from: resume(at).from, limit: PAGE, generation: at.generation });
       const now = latest.current;
       if (!now) return;
       put(appended(now, answer));
       if (answer.end <= now.end) setFollowing(true);
     });
-  }, [stream, once, put]);
+  }, [read, once, put]);
 
   const seek = useCallback(
     (to: { from: number } | "start" | "end") => {
       setFollowing(false);
       once(async () => {
         const where = to === "end" ? { last: PAGE } : { from: to === "start" ? 0 : to.from, limit: PAGE };
-        const answer = await readLines(stream, { ...where, ...pinned.current });
+        const answer = await read({ ...where, ...pinned.current });
         put(opened(typeof to === "string" ? answer : fromWholeLine(answer)));
         setJumps((count) => count + 1);
         if (to === "end") setFollowing(true);
       });
     },
-    [stream, once, put],
+    [read, once, put],
   );
 
   return { window, error, following, jumps, follow: setFollowing, earlier, later, seek };

@@ -13,6 +13,20 @@ export function flattened(value: unknown): Entry[] {
   return made;
 }
 
+/** Values in the order of their names, with things that are shown elsewhere (images, tables …) as a word. */
+export function folded(values: Record<string, unknown>): Record<string, unknown> {
+  const word = (value: unknown): unknown => {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    const type = (value as Record<string, unknown>)["_type"];
+    return typeof type === "string" ? `(${type})` : value;
+  };
+  return Object.fromEntries(
+    Object.entries(values)
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([key, value]) => [key, word(value)]),
+  );
+}
+
 function walk(key: string, value: unknown, made: Entry[], depth: number): void {
   if (made.length >= MAX_ENTRIES) return;
   const leaf = value === null || typeof value !== "object" || depth > 12 || empty(value) || (Array.isArray(value) && value.every(isLeaf));

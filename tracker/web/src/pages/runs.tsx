@@ -1,21 +1,32 @@
 import type { ColumnDef } from "@tanstack/react-table";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { pagePath, type RunSummary } from "../api/client";
-import { useRuns, useSessionEnd } from "../api/queries";
+import { pagePath, projectPath, type AnySummary } from "../api/client";
+import { useRuns, useSessionEnd, type RunFilter } from "../api/queries";
 import { DataTable } from "../components/table";
 import { Badge, Empty, ErrorNote, Link, useKey, useNow } from "../components/ui";
-import { ago, between, instant, moment, plural } from "../lib/format";
+import { ago, between, instant, moment, plural, type Time } from "../lib/format";
 import { RUN_STATES, active, failureHint, rankRatio, rankTrouble, runTone } from "../lib/states";
 import { navigate, useSearch } from "../router";
 
-const to = (run: RunSummary) => pagePath(run.entity, run.project, run.id);
+const to = (run: AnySummary) => pagePath(run.entity, run.project, run.id);
 
-function columns(now: number): ColumnDef<RunSummary>[] {
-  return [
+/** When it began and when it ended: SDK runs begin when they are made. */
+function times(run: AnySummary): { from: Time; until: Time } {
+  return run.kind === "sdk" ? { from: run.createdAt, until: run.endedAt } : { from: run.startedAt ?? run.createdAt, until: run.endedAt };
+}
+
+function titleOf(run: AnySummary): { title: string; id: string } {
+  const id = run.kind === "sdk" ? run.id : run.name;
+  return { title: run.displayName || id, id };
+}
+
+type Column = ColumnDef<AnySummary>;
+
+function columns(now: number, inProject: boolean): Column[] {
+  const all: Column[] = [
     {
       id: "state",
       header: "State",
-      accessorFn: (run) => run.state,
       meta: { width: "108px" },
       cell: ({ row: { original: run } }) => (
         <Badge tone={runTone(run.state)} live={active(run.state)}>
@@ -26,120 +37,170 @@ function columns(now: number): ColumnDef<RunSummary>[] {
     {
       id: "name",
       header: "Name",
-      accessorFn: (run) => run.displayName ?? run.name,
       meta: { width: "minmax(180px, 2fr)" },
+      cell: ({ row: { original: run } }) => {
+        const { title, id } = titleOf(run);
+        return (
+          <span className="two">
+            <Link to={to(run)} className="strong">
+              {title}
+            </Link>
+            {title === id ? null : <small>{id}</small>}
+          </span>
+        );
+      },
+    },
+    {
+      id: "kind",
+      header: "Kind",
+      meta: { width: "52px" },
       cell: ({ row: { original: run } }) => (
-        <span className="two">
-          <Link to={to(run)} className="strong">
-            {run.displayName || run.name}
-          </Link>
-          {run.displayName && run.displayName !== run.name ? <small>{run.name}</small> : null}
+        <span className="muted" title={run.kind === "sdk" ? "What one wandb.init() made" : "A workload: all its ranks and attempts"}>
+          {run.kind === "sdk" ? "SDK" : "Run"}
         </span>
       ),
     },
     {
       id: "project",
       header: "Project",
-      accessorFn: (run) => `${run.entity}/${run.project}`,
       meta: { width: "minmax(100px, 1fr)" },
       cell: ({ row: { original: run } }) => (
-        <span title={`${run.entity}/${run.project}`}>
+        <Link to={projectPath(run.entity, run.project)} className="quietlink">
           <span className="muted">{run.entity}/</span>
           {run.project}
-        </span>
+        </Link>
       ),
     },
     {
       id: "ranks",
       header: "Ranks",
-      accessorFn: (run) => run.ranks.expected ?? 0,
-      meta: { width: "100px" },
+      meta: { width: "96px" },
+      cell: ({ row: { original: run } }) =>
+        run.kind === "sdk" ? (
+          <span className="muted">–</span>
+        ) : (
+          <span>
+            <span className="num">{rankRatio(run.ranks)}</span>
+            {rankTrouble(run.ranks) ? <small className="bad"> {rankTrouble(run.ranks)}</small> : null}
+          </span>
+        ),
+    },
+    {
+      id: "group",
+      header: "Group",
+      meta: { width: "minmax(60px, 0.7fr)" },
+      cell: ({ row: { original: run } }) => run.group || <span className="muted">–</span>,
+    },
+    {
+      id: "tags",
+      header: "Tags",
+      meta: { width: "minmax(80px, 1fr)" },
       cell: ({ row: { original: run } }) => (
-        <span>
-          <span className="num">{rankRatio(run.ranks)}</span>
-          {rankTrouble(run.ranks) ? <small className="bad"> {rankTrouble(run.ranks)}</small> : null}
+        <span className="tags" title={run.tags.join(", ")}>
+          {run.tags.slice(0, 8).map((tag, index) => (
+            <span className="tag" key={index}>
+              {tag}
+            </span>
+          ))}
         </span>
       ),
     },
     {
-      id: "attempt",
-      header: "Attempt",
-      accessorFn: (run) => run.attempt ?? 0,
-      meta: { width: "58px" },
-      cell: ({ row: { original: run } }) => <span className="num">{run.attempt ?? "–"}</span>,
-    },
-    {
       id: "workload",
       header: "Workload",
-      accessorFn: (run) => run.workload?.kind ?? "",
-      meta: { width: "minmax(120px, 1.4fr)" },
-      cell: ({ row: { original: run } }) =>
-        run.workload?.name ? (
+      meta: { width: "minmax(110px, 1.2fr)" },
+      cell: ({ row: { original: run } }) => {
+        if (run.kind === "sdk") return run.host ? <span title={run.host}>{run.host}</span> : <span className="muted">–</span>;
+        return run.workload?.name ? (
           <span title={`${run.workload.kind ?? ""} ${run.namespace}/${run.workload.name}`}>
             <span className="muted">{run.workload.kind} </span>
             {run.workload.name}
           </span>
         ) : (
           <span className="muted">–</span>
-        ),
+        );
+      },
     },
     {
       id: "started",
       header: "Started",
-      accessorFn: (run) => instant(run.startedAt ?? run.createdAt) ?? 0,
-      meta: { width: "104px" },
-      cell: ({ row: { original: run } }) => <time title={moment(run.startedAt ?? run.createdAt)}>{ago(run.startedAt ?? run.createdAt, now)}</time>,
+      meta: { width: "100px" },
+      cell: ({ row: { original: run } }) => <time title={moment(times(run).from)}>{ago(times(run).from, now)}</time>,
     },
     {
       id: "duration",
       header: "Duration",
-      accessorFn: (run) => (instant(run.endedAt) ?? now) - (instant(run.startedAt) ?? now),
       meta: { width: "76px" },
-      cell: ({ row: { original: run } }) => <span className="num">{between(run.startedAt, run.endedAt, now)}</span>,
+      cell: ({ row: { original: run } }) => <span className="num">{instant(times(run).from) === null || (run.kind === "run" && !run.startedAt) ? "–" : between(times(run).from, times(run).until, now)}</span>,
     },
     {
       id: "failure",
       header: "What failed first",
-      accessorFn: (run) => failureHint(run.failure),
-      meta: { width: "minmax(130px, 1.1fr)" },
-      cell: ({ row: { original: run } }) => (
-        <span className="bad" title={run.failure?.message ?? ""}>
-          {failureHint(run.failure)}
-        </span>
-      ),
+      meta: { width: "minmax(110px, 1fr)" },
+      cell: ({ row: { original: run } }) =>
+        run.kind === "sdk" ? (
+          <span className="bad">{run.exitCode ? `exit code ${run.exitCode}` : ""}</span>
+        ) : (
+          <span className="bad" title={run.failure?.message ?? ""}>
+            {failureHint(run.failure)}
+          </span>
+        ),
     },
   ];
+  return inProject ? all.filter((column) => column.id !== "project") : all;
 }
 
 export function RunsPage() {
+  useEffect(() => {
+    document.title = "Runs · Outrider";
+  }, []);
+  return (
+    <main id="main" className="page">
+      <RunTable
+        heading={<h1>Runs</h1>}
+        fixed={{}}
+        none={
+          <Empty title="No runs yet.">
+            Annotate a pod template with <code>outrider.dev/inject: &quot;true&quot;</code>, <code>kubectl apply</code> a Run, or log in with the W&amp;B client (
+            <code>WANDB_BASE_URL</code> is this address): it appears here by itself.
+          </Empty>
+        }
+      />
+    </main>
+  );
+}
+
+/** Both kinds of runs in one table, with its filters in the page's address. `fixed`: what the page itself decides. */
+export function RunTable({ heading, fixed, none }: { heading: React.ReactNode; fixed: Partial<RunFilter>; none: React.ReactNode }) {
   const [search, change] = useSearch();
-  const filter = {
+  const chosen = {
     state: search.get("state") ?? "",
     project: search.get("project") ?? "",
     entity: search.get("entity") ?? "",
     q: search.get("q") ?? "",
+    kind: search.get("kind") ?? "",
+    sweep: "",
   };
+  const filter: RunFilter = { ...chosen, ...fixed };
   const runs = useRuns(filter);
   useSessionEnd(runs.error);
   const rows = useMemo(() => runs.data?.pages.flatMap((page) => page.items) ?? [], [runs.data]);
   const now = useNow(true);
-  const shown = useMemo(() => columns(now), [now]);
+  const inProject = fixed.project !== undefined;
+  const shown = useMemo(() => columns(now, inProject), [now, inProject]);
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = runs;
   const more = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
-  const filtered = Object.values(filter).some(Boolean);
+  const filtered = Object.values(chosen).some(Boolean);
   const box = useRef<HTMLInputElement>(null);
   useKey("/", useCallback(() => box.current?.focus(), []));
-  useEffect(() => {
-    document.title = "Runs · Outrider";
-  }, []);
   const going = rows.filter((run) => active(run.state)).length;
 
   return (
-    <main id="main" className="page">
+    <>
       <div className="pagehead">
-        <h1>Runs</h1>
+        {heading}
         {runs.data ? (
           <span className="muted">
             {plural(rows.length, "run")}
@@ -147,11 +208,19 @@ export function RunsPage() {
           </span>
         ) : null}
         <span className="grow" />
-        <Typed box={box} label="Filter by name or id" placeholder="Name or id  ( / )" value={filter.q} set={(q) => change({ q })} />
-        <Typed label="Project" placeholder="Project" value={filter.project} set={(project) => change({ project })} narrow />
+        <Typed box={box} label="Filter by name, id or group" placeholder="Name, id, group  ( / )" value={chosen.q} set={(q) => change({ q })} />
+        {inProject ? null : <Typed label="Project" placeholder="Project" value={chosen.project} set={(project) => change({ project })} narrow />}
+        <label>
+          <span className="sr">Kind</span>
+          <select value={chosen.kind} onChange={(event) => change({ kind: event.target.value })}>
+            <option value="">Any kind</option>
+            <option value="run">Runs</option>
+            <option value="sdk">SDK runs</option>
+          </select>
+        </label>
         <label>
           <span className="sr">State</span>
-          <select value={filter.state} onChange={(event) => change({ state: event.target.value })}>
+          <select value={chosen.state} onChange={(event) => change({ state: event.target.value })}>
             <option value="">Any state</option>
             {RUN_STATES.map((state) => (
               <option key={state}>{state}</option>
@@ -159,7 +228,7 @@ export function RunsPage() {
           </select>
         </label>
         {filtered ? (
-          <button type="button" onClick={() => change({ state: null, project: null, entity: null, q: null })}>
+          <button type="button" onClick={() => change({ state: null, project: null, entity: null, q: null, kind: null })}>
             Clear
           </button>
         ) : null}
@@ -169,24 +238,14 @@ export function RunsPage() {
         label="Runs"
         rows={rows}
         columns={shown}
-        rowKey={(run) => run.id}
+        rowKey={(run) => `${run.kind}/${run.entity}/${run.project}/${run.id}`}
         onEnd={more}
         onOpen={(run) => navigate(to(run))}
-        minWidth={1136}
+        minWidth={1180}
         sortable={false}
-        empty={
-          runs.isPending ? (
-            <Empty title="Loading…" />
-          ) : filtered ? (
-            <Empty title="No run matches these filters." />
-          ) : (
-            <Empty title="No runs yet.">
-              Annotate a pod template with <code>outrider.dev/inject: &quot;true&quot;</code>, or <code>kubectl apply</code> a Run: it appears here by itself.
-            </Empty>
-          )
-        }
+        empty={runs.isPending ? <Empty title="Loading…" /> : filtered ? <Empty title="No run matches these filters." /> : none}
       />
-    </main>
+    </>
   );
 }
 

@@ -1,7 +1,8 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import type { Run, Series } from "../../api/client";
 import { useSeries, useSeriesData, type RunName } from "../../api/queries";
 import { Chart } from "../../components/chart";
+import { useVisible } from "../../components/chartspanel";
 import { Empty, ErrorNote, useKey } from "../../components/ui";
 import { bucketsFor } from "../../lib/chartdata";
 import { integer, metric, plural } from "../../lib/format";
@@ -110,18 +111,4 @@ function ChartCard({ name, run, item, x, range, zoom, focus, setFocus }: CardPro
       )}
     </article>
   );
-}
-
-/** Whether the element is on the screen: only charts that are seen are read again. */
-function useVisible<T extends Element>(): [React.RefObject<T | null>, boolean] {
-  const element = useRef<T>(null);
-  const [visible, setVisible] = useState(false);
-  useEffect(() => {
-    const target = element.current;
-    if (!target) return undefined;
-    const observer = new IntersectionObserver((entries) => setVisible(entries.some((entry) => entry.isIntersecting)), { rootMargin: "200px" });
-    observer.observe(target);
-    return () => observer.disconnect();
-  }, []);
-  return [element, visible];
 }

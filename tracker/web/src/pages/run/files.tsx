@@ -72,7 +72,7 @@ function columns(now: number): ColumnDef<FileEntry>[] {
       enableSorting: false,
       meta: { width: "92px" },
       cell: ({ row: { original: file } }) => (
-        <a href={`/api/v1/files/${encodeURIComponent(file.id)}/content`} download aria-label={`Download ${file.path}`}>
+        <a href={`/api/v1/files/${encodeURIComponent(file.id ?? "")}/content`} download aria-label={`Download ${file.path}`}>
           Download
         </a>
       ),
@@ -91,7 +91,7 @@ export function FilesTab({ name, run, now }: { name: RunName; run: Run; now: num
         label="Files"
         rows={items}
         columns={made}
-        rowKey={(file) => file.id}
+        rowKey={(file) => file.id ?? file.path}
         minWidth={1060}
         empty={
           files.isPending ? (

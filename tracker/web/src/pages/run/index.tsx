@@ -1,8 +1,8 @@
 import { useCallback, useEffect, useMemo } from "react";
-import { ApiError } from "../../api/client";
-import { useRanks, useRun, useSessionEnd, type RunName } from "../../api/queries";
+import type { Run } from "../../api/client";
+import { useRanks, type RunName } from "../../api/queries";
 import { Tabs, type Tab } from "../../components/tabs";
-import { Empty, ErrorNote, Link, useKey, useNow } from "../../components/ui";
+import { ErrorNote, useKey, useNow } from "../../components/ui";
 import { newestPerRank, units } from "../../lib/ranks";
 import { active } from "../../lib/states";
 import { useSearch } from "../../router";
@@ -16,17 +16,14 @@ import { RanksTab } from "./ranks";
 const TABS = ["overview", "ranks", "logs", "charts", "files"] as const;
 type TabId = (typeof TABS)[number];
 
-export function RunPage({ name }: { name: RunName }) {
+export function RunPage({ name, record, error }: { name: RunName; record: Run; error: Error | null }) {
   const [search, change] = useSearch();
   const asked = search.get("tab");
   const tab = TABS.find((id) => id === asked) ?? "overview";
-  const run = useRun(name);
-  const record = run.data;
   const ranks = useRanks(name, record);
-  useSessionEnd(run.error);
   const list = useMemo(() => units(ranks.data?.items ?? []), [ranks.data]);
-  const now = useNow(record === undefined || active(record.state));
-  const title = record ? record.displayName || record.name : name.run;
+  const now = useNow(active(record.state));
+  const title = record.displayName || record.name;
   useEffect(() => {
     document.title = `${title} · Outrider`;
   }, [title]);
@@ -39,23 +36,6 @@ export function RunPage({ name }: { name: RunName }) {
   useKey("4", useCallback(() => choose("charts"), [choose]));
   useKey("5", useCallback(() => choose("files"), [choose]));
 
-  if (run.error instanceof ApiError && run.error.status === 404) {
-    return (
-      <main id="main" className="page">
-        <Empty title="There is no such run, or it is not yours to see.">
-          <Link to="/">All runs</Link>
-        </Empty>
-      </main>
-    );
-  }
-  if (!record) {
-    return (
-      <main id="main" className="page">
-        <ErrorNote error={run.error} />
-        {run.error ? null : <Empty title="Loading…" />}
-      </main>
-    );
-  }
   const count = newestPerRank(list, list[0]?.attempt ?? null).length;
   const tabs: Tab<TabId>[] = [
     { id: "overview", label: "Overview" },
@@ -67,7 +47,7 @@ export function RunPage({ name }: { name: RunName }) {
   return (
     <main id="main" className="page">
       <RunHeader run={record} units={list} now={now} openLogs={openLogs} brief={tab !== "overview"} />
-      <ErrorNote error={run.error ?? ranks.error} />
+      <ErrorNote error={error ?? ranks.error} />
       <Tabs tabs={tabs} chosen={tab} choose={choose} />
       <div className={`panel panel-${tab}`} role="tabpanel" id="tabpanel" aria-labelledby={`tab-${tab}`}>
         {tab === "overview" ? <OverviewTab name={name} run={record} units={list} now={now} /> : null}

@@ -1,9 +1,11 @@
-import { useCallback, useMemo, useState } from "react";
-import type { Run } from "../../api/client";
-import { useStream } from "../../api/queries";
+import { useCallback, useMemo, useState, type ReactNode } from "react";
+import { address, type Run } from "../../api/client";
+import { readLines, useStream } from "../../api/queries";
 import { LogView } from "../../components/logview";
+import type { LogReader } from "../../components/uselog";
 import { Empty, useKey } from "../../components/ui";
 import { attempts, newestPerRank, unitName, type Unit } from "../../lib/ranks";
+import { bytes } from "../../lib/format";
 import { rankState } from "../../lib/states";
 import { useSearch } from "../../router";
 
@@ -116,5 +118,23 @@ export function LogsTab({ run, units, loading }: { run: Run; units: readonly Uni
       ) : null}
     </>
   );
-  return <LogView key={`${stream.id}/${pinned ?? ""}`} stream={stream.id} generation={pinned} controls={controls} />;
+  return <StreamLog key={`${stream.id}/${pinned ?? ""}`} stream={stream.id} generation={pinned} controls={controls} />;
+}
+
+function StreamLog({ stream, generation, controls }: { stream: number; generation: number | undefined; controls: ReactNode }) {
+  const info = useStream(stream);
+  const known = info.data?.id === stream ? info.data : undefined;
+  const read = useCallback<LogReader>((query, signal) => readLines(stream, query, signal), [stream]);
+  return (
+    <LogView
+      read={read}
+      end={known?.end ?? 0}
+      newest={known?.generation ?? 0}
+      generation={generation}
+      controls={controls}
+      download={address(`/api/v1/streams/${stream}/bytes`, { generation, gaps: "mark" })}
+      unit="bytes"
+      lost={known && known.lostBytes > 0 ? <span className="bad">{bytes(known.lostBytes)} of this stream were lost</span> : null}
+    />
+  );
 }

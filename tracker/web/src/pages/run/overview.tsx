@@ -2,10 +2,11 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import type { Run, Stream } from "../../api/client";
 import { readLines, useStreams, type RunName } from "../../api/queries";
-import { Badge, Card, Facts } from "../../components/ui";
+import { useSdkRunsOf } from "../../api/sdk";
+import { KeysCard, Tags } from "../../components/keys";
+import { Badge, Card, Facts, Link } from "../../components/ui";
 import { ago, between, bytes, integer, moment } from "../../lib/format";
 import { factsOf, type Facts as ContainerFacts } from "../../lib/facts";
-import { flattened } from "../../lib/flatten";
 import type { Unit } from "../../lib/ranks";
 import { active, runTone } from "../../lib/states";
 
@@ -34,62 +35,16 @@ export function OverviewTab({ name, run, units, now }: { name: RunName; run: Run
             <p className="notes">{run.notes}</p>
           </Card>
         ) : null}
-        <ConfigCard config={run.config} />
+        <KeysCard title="Config" values={run.config} empty="This run has no config." />
       </div>
       <div className="column">
         <CollectionCard run={run} />
+        <SdkRunsCard name={name} run={run} now={now} />
         <AttemptsCard run={run} now={now} />
         <ContainerCard name={name} run={run} units={units} />
         <ConditionsCard run={run} now={now} />
       </div>
     </div>
-  );
-}
-
-function Tags({ tags }: { tags: readonly string[] }) {
-  return (
-    <span className="tags">
-      {tags.map((tag, index) => (
-        <span className="tag" key={index}>
-          {tag}
-        </span>
-      ))}
-    </span>
-  );
-}
-
-function ConfigCard({ config }: { config: Record<string, unknown> }) {
-  const [wanted, setWanted] = useState("");
-  const entries = useMemo(() => flattened(config), [config]);
-  const needle = wanted.toLowerCase();
-  const shown = entries.filter((entry) => `${entry.key} ${entry.value}`.toLowerCase().includes(needle));
-  return (
-    <Card
-      title="Config"
-      aside={
-        entries.length > 8 ? (
-          <label>
-            <span className="sr">Filter config</span>
-            <input type="search" className="small" placeholder="Filter" value={wanted} onChange={(event) => setWanted(event.target.value)} />
-          </label>
-        ) : undefined
-      }
-    >
-      {entries.length === 0 ? (
-        <p className="quiet">This run has no config.</p>
-      ) : (
-        <table className="plain keys">
-          <tbody>
-            {shown.map((entry) => (
-              <tr key={entry.key}>
-                <th scope="row">{entry.key}</th>
-                <td>{entry.value}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-    </Card>
   );
 }
 
@@ -115,6 +70,35 @@ function CollectionCard({ run }: { run: Run }) {
           ["Behind", over || lagSeconds === null || lagSeconds === undefined ? null : `${lagSeconds.toFixed(1)} s`],
         ]}
       />
+    </Card>
+  );
+}
+
+/** What the training code itself logs through the W&B client: a run of its own each. */
+function SdkRunsCard({ name, run, now }: { name: RunName; run: Run; now: number }) {
+  const items = useSdkRunsOf(name, run).data?.items ?? [];
+  return items.length === 0 ? null : (
+    <Card title="SDK runs" aside={<span className="muted">{items.length}</span>}>
+      <table className="plain">
+        <tbody>
+          {items.map((item) => (
+            <tr key={item.url}>
+              <td>
+                <Badge tone={runTone(item.state)} live={active(item.state)}>
+                  {item.state}
+                </Badge>
+              </td>
+              <td>
+                <Link to={item.url} className="strong">
+                  {item.displayName}
+                </Link>
+              </td>
+              <td className="muted">{item.host}</td>
+              <td className="num nowrap">{between(item.createdAt, item.endedAt, now)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </Card>
   );
 }

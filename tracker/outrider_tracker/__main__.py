@@ -29,6 +29,7 @@ from outrider_tracker.store.store import Store
 
 ADMIN = "admin"
 SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0005
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +70,9 @@ def _serve(chosen: argparse.Namespace) -> int:
     if chosen.tls_listen is not None:
         tls = (bind(chosen.tls_listen), Certificate(chosen.tls_cert, chosen.tls_key))
 
-    sys.setswitchinterval(float(os.environ.get("OUTRIDER_SW", "0.0005")))
+    # The event loop and the writer take the interpreter back many times a request: at the usual 5 ms each time, one
+    # thread that parses somebody's large document would hold up everybody.
+    sys.setswitchinterval(SWITCH_SECONDS)
 
     async def run() -> int:
         tracker = Tracker(settings)

@@ -23,6 +23,7 @@ from outrider_tracker.store.writer import OWN
 from outrider_tracker.wandb.addresses import Network, base_url
 from outrider_tracker.wandb.context import Context
 from outrider_tracker.wandb.engine import Engine
+from outrider_tracker.wandb.nodes import default_entity
 from outrider_tracker.wandb.run_cache import RunCache
 
 P = ParamSpec("P")
@@ -78,6 +79,7 @@ class Wandb:
             base_url=base,
             client=headers.get("x-wandb-client-id", "")[:128] if shared else "",
             username=(headers.get("x-wandb-username") or headers.get("x-wandb-user-email") or "")[:254],
+            tenant=default_entity(principal),
             forget_run=self.runs.forget,
             check_runs=self.limits.check_runs,
         )

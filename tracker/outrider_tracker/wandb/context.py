@@ -38,6 +38,8 @@ class Context:
     base_url: str
     client: str = ""
     username: str = ""
+    tenant: str = ""
+    """Whose share of the writer this request takes: an entity."""
     forget_run: Callable[[int], None] = lambda _run: None
     """To be called with a run's row id once a rewind of it is durable: writers must learn of its new branch."""
     check_runs: Callable[[str], None] = lambda _entity: None
@@ -54,4 +56,4 @@ class Context:
 
     def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Runs a job in the writer; back when it is durable. A job raises RefusedError to undo only itself."""
-        return self.store.writer.run(job)
+        return self.store.writer.run(job, tenant=self.tenant)

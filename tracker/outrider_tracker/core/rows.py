@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+_STEP: Final = re.compile(r'"_step"\s*:\s*[-+0-9.eE]+\s*,?\s*')
+_LAST_COMMA: Final = re.compile(r",\s*\}$")
 
 
 def read_rows(lines: Sequence[str]) -> list[Any]:
@@ -60,6 +64,19 @@ def step_of(row: Any) -> int | float | None:
     """The step of a decoded row, None if it has none."""
     step = row.get("_step") if isinstance(row, dict) else None
     return step if isinstance(step, (int, float)) and not isinstance(step, bool) and math.isfinite(step) else None
+
+
+def without_step(text: str) -> str:
+    """The text of a row, an object, without a step of its own; a `_step` within one of its values stays."""
+    if '"_step"' not in text:
+        return text
+    if text.count("{") == 1 and text.count('"_step"') == 1:
+        return _LAST_COMMA.sub("}", _STEP.sub("", text, count=1))
+    row = read_row(text)
+    if not isinstance(row, dict) or "_step" not in row:
+        return text
+    del row["_step"]
+    return json.dumps(row, separators=(",", ":"), ensure_ascii=False)
 
 
 def _read_loosely(line: str) -> Any:

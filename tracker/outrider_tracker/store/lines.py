@@ -16,7 +16,7 @@ from typing import Final
 from outrider_sidecar import contract
 from outrider_tracker import failpoints
 from outrider_tracker.core.errors import RefusedError
-from outrider_tracker.core.rows import steps_of
+from outrider_tracker.core.rows import steps_of, without_step
 from outrider_tracker.store import points
 from outrider_tracker.store.line_blocks import BLOCK_LINES, Packed, Segment, pack, segments, texts
 
@@ -80,7 +80,7 @@ def append_lines(
 ) -> bool:
     """Adds what is new of the batch, within the caller's transaction. False: all of it was there (a retry).
 
-    `assign_steps`: rows of history that bring no `_step` are given one (shared mode). RefusedError (final for the
+    `assign_steps`: rows of history are given steps of the run's own (shared mode). RefusedError (final for the
     client): the run is gone, or was rewound since the writer learned of its branch.
     """
     next_step = _fence(connection, run, branch)
@@ -266,13 +266,17 @@ def _first_step(connection: sqlite3.Connection, run: int, branch: int) -> int:
 
 
 def _with_steps(batch: LineBatch, present: Mapping[int, str], next_step: int) -> tuple[list[str], int]:
-    """The rows with steps, and the step after them. A row whose line is there takes the step of that one. Pure."""
+    """The rows with steps of the run's own, and the step after them. A row whose line is there takes that one's. Pure.
+
+    Newer clients count steps even where they share a run: each from 0 on, so that theirs say nothing.
+    """
     given: list[str] = []
     for number, text in enumerate(batch.lines, batch.first):
         body = text.strip()
-        if not body.startswith("{") or '"_step"' in body:
+        if not body.startswith("{"):
             given.append(text)
             continue
+        body = without_step(body)
         known = _GIVEN.match(present.get(number, ""))
         step = next_step if known is None else int(known.group(1))
         next_step += known is None

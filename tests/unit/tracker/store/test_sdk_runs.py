@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,6 +222,31 @@ class TestSharedMode:
         tracked.post(client="a", batches=[rows(0, '{"x":1}', '{"x":2}', client="a")])
         tracked.post(client="b", batches=[rows(0, '{"x":3}', client="b")])
         assert (tracked.counts(client="a"), tracked.counts(client="b"), tracked.counts()) == (2, 1, 3)
+
+    def test_steps_are_the_runs_own(self, tracked: Tracked) -> None:
+        """0.19 sends none, 0.31 counts them in each writer from 0; what is within a value is the user's."""
+        tracked.upsert()
+        sent = {
+            "a": ('{"x":1}', '{"x":2}'),
+            "b": ('{"_step":0,"x":3}', '{"x":4,"_step":1}', '{"_step":2}', '{"d":{"_step":7,"n":NaN},"_step":3}'),
+            "c": ('{"d":{"_step":7}}', '{"x":"_step","_step": 1 , "y":"_step"}', "{}"),
+        }
+        for _ in range(2):  # the second time is a retry
+            for client, lines in sent.items():
+                tracked.post(client=client, batches=[rows(0, *lines, client=client)])
+        run = tracked.run()
+        texts = tracked.store.readers.read(lambda c: rows_between(c, run.id, 0, 100, 100))
+        assert [json.loads(text, parse_constant=str) for text in texts] == [
+            {"_step": 0, "x": 1},
+            {"_step": 1, "x": 2},
+            {"_step": 2, "x": 3},
+            {"_step": 3, "x": 4},
+            {"_step": 4},
+            {"_step": 5, "d": {"_step": 7, "n": "NaN"}},
+            {"_step": 6, "d": {"_step": 7}},
+            {"_step": 7, "x": "_step", "y": "_step"},
+            {"_step": 8},
+        ]
 
     def test_the_last_end_ends_it(self, tracked: Tracked) -> None:
         tracked.upsert()

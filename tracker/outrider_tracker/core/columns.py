@@ -163,7 +163,8 @@ def _take_each(into: Gathered, parts: dict[str, list[Column]], key: str, column:
             elif isinstance(value, dict):
                 text = jsontext.write(value)
                 if len(text) <= MAX_MEDIA:
-                    into.media.append(Media(name, int(step) if step.is_integer() else None, kind, text))
+                    whole_step = int(step) if step.is_integer() and abs(step) < MAX_X else None
+                    into.media.append(Media(name, whole_step, kind, text))
     for name, target in found.items():
         parts.setdefault(name, []).append(target)
 

@@ -67,7 +67,7 @@ def in_sources(folder: Path) -> Iterator[str]:
             and (text := literal(node.value, {}))
         }
         parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-        parts |= {id(node.func.value) for node in ast.walk(tree) if is_format(node)}
+        parts |= {id(formatted) for node in ast.walk(tree) if (formatted := formatted_text(node)) is not None}
         for node in ast.walk(tree):
             text = None if id(node) in parts else literal(node, names)
             if text and _FRAGMENT.match(text.lstrip()):
@@ -78,8 +78,10 @@ def in_sources(folder: Path) -> Iterator[str]:
         yield complete(text, fragments)
 
 
-def is_format(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format"
+def formatted_text(node: ast.AST) -> ast.expr | None:
+    """What `.format` is called on."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return called.value if isinstance(called, ast.Attribute) and called.attr == "format" else None
 
 
 def literal(node: ast.AST, names: dict[str, str]) -> str | None:
@@ -96,12 +98,9 @@ def literal(node: ast.AST, names: dict[str, str]) -> str | None:
             for part in node.values
         ]
         return "".join(str(part) for part in parts)
-    if is_format(node):
-        assert isinstance(node, ast.Call)
-        assert isinstance(node.func, ast.Attribute)
-        text = literal(node.func.value, names)
-        return text and text.replace("{{", "\x01").replace("}}", "\x02").replace("{}", "").translate({1: "{", 2: "}"})
-    return None
+    formatted = formatted_text(node)
+    text = None if formatted is None else literal(formatted, names)
+    return text and text.replace("{{", "\x01").replace("}}", "\x02").replace("{}", "").translate({1: "{", 2: "}"})
 
 
 def complete(text: str, fragments: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """PointStore on SQLite: tails of small batches, sealed into chunks of 1000 points with summaries and a x16 roll-up.
 
-A series has at most one chunk that is not full; a seal joins it with the tail. All of a seal is one transaction.
+A series has at most one chunk that is not full; a seal joins it with the tail. Chunks are packed from a snapshot and
+committed if the tail is still there, so that the writer never waits for the packing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SEAL_SECONDS: Final = 300.0
 MAX_SERIES: Final = 50_000  # of one run (or of a source without one); more is refused and counted
 _DROPPED: Final = -(1 << 62)  # owners below it are nobody: what they hold is to be removed
 _ASKED_AT_ONCE: Final = (1, 4, 16, 64, 256)
-_SEALED_AT_ONCE: Final = 8  # series in one transaction: encoding them must not hold up appends
+_SEALED_AT_ONCE: Final = 64  # series packed before one transaction takes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,49 +152,87 @@ def some_steps(connection: sqlite3.Connection, series: int, between: tuple[float
     return found[:: max(1, -(-len(found) // max(1, most)))]
 
 
-def seal_series(connection: sqlite3.Connection, series: int) -> None:
-    """Moves a tail into chunks within the caller's transaction."""
-    fresh = tail(connection, series)
-    if not len(fresh):
-        return
-    open_chunk = connection.execute(
-        "SELECT first, points FROM point_chunk WHERE series = ? AND count < ? ORDER BY first DESC LIMIT 1",
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What becomes of a series' tail: rows of new chunks, instead of `batches` of the tail up to the one at `last`.
+
+    `open`: place and length of the chunk that was not full, which they replace.
+    """
+
+    series: int
+    batches: int
+    last: int
+    open: tuple[int, int] | None
+    points: int
+    chunks: Sequence[tuple[float | bytes, ...]]
+
+
+def _prepare(connection: sqlite3.Connection, series: int) -> _Sealed | None:
+    """Packs a series' tail; None if it has none."""
+    rows = connection.execute(
+        "SELECT first, points FROM point_tail WHERE series = ? ORDER BY first", (series,)
+    ).fetchall()
+    if not rows:
+        return None
+    parts = [pointcodec.decode(data) for _, data in rows]
+    found = connection.execute(
+        "SELECT first, count, points FROM point_chunk WHERE series = ? AND count < ? ORDER BY first DESC LIMIT 1",
         (series, CHUNK),
     ).fetchone()
-    if open_chunk is None:
-        first = int(connection.execute("SELECT min(first) FROM point_tail WHERE series = ?", (series,)).fetchone()[0])
-    else:
-        first = int(open_chunk[0])
-        fresh = pointcodec.join((pointcodec.decode(open_chunk[1]), fresh))
-        connection.execute("DELETE FROM point_chunk WHERE series = ? AND first = ?", (series, first))
-    for start in range(0, len(fresh), CHUNK):
-        _insert_chunk(connection, series, first + start, fresh.cut(start, start + CHUNK))
-    connection.execute("DELETE FROM point_tail WHERE series = ?", (series,))
-    connection.execute("UPDATE series SET tail_count = 0, tail_since = NULL WHERE id = ?", (series,))
+    points = sum(map(len, parts))
+    whole = pointcodec.join(parts if found is None else [pointcodec.decode(found[2]), *parts])
+    first = rows[0][0] if found is None else found[0]
+    chunks = [_chunk(series, first + at, whole.cut(at, at + CHUNK)) for at in range(0, len(whole), CHUNK)]
+    return _Sealed(series, len(rows), rows[-1][0], None if found is None else (found[0], found[1]), points, chunks)
 
 
-def _insert_chunk(connection: sqlite3.Connection, series: int, first: int, points: Points) -> None:
+def _chunk(series: int, first: int, points: Points) -> tuple[float | bytes, ...]:
+    """A row of point_chunk."""
     whole = pointcodec.summarize(points)
-    connection.execute(
+    return (
+        series,
+        first,
+        len(points),
+        whole.time_low,
+        whole.time_high,
+        whole.step_low,
+        whole.step_high,
+        whole.low,
+        whole.high,
+        whole.sum,
+        int(whole.finite),
+        points.values[0],
+        points.values[-1],
+        pointcodec.encode(points, pack=True),
+        pointcodec.encode_summaries(pointcodec.rollup(points)),
+    )
+
+
+def _commit(connection: sqlite3.Connection, sealed: _Sealed, now: float) -> None:
+    """Puts the chunks in place of the tail; nothing, if the series is not any more what they were made from."""
+    series = sealed.series
+    (batches,) = connection.execute(
+        "SELECT count(*) FROM point_tail WHERE series = ? AND first <= ?", (series, sealed.last)
+    ).fetchone()
+    if batches != sealed.batches:
+        return
+    if sealed.open is not None:
+        gone = connection.execute(
+            "DELETE FROM point_chunk WHERE series = ? AND first = ? AND count = ?", (series, *sealed.open)
+        )
+        if gone.rowcount != 1:
+            return
+    connection.executemany(
         "INSERT INTO point_chunk (series, first, count, time_low, time_high, step_low, step_high, low, high, sum, "
         "finite, head, last, points, rollup) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            series,
-            first,
-            len(points),
-            whole.time_low,
-            whole.time_high,
-            whole.step_low,
-            whole.step_high,
-            whole.low,
-            whole.high,
-            whole.sum,
-            int(whole.finite),
-            points.values[0],
-            points.values[-1],
-            pointcodec.encode(points, pack=True),
-            pointcodec.encode_summaries(pointcodec.rollup(points)),
-        ),
+        sealed.chunks,
+    )
+    connection.execute("DELETE FROM point_tail WHERE series = ? AND first <= ?", (series, sealed.last))
+    # What came while the chunks were packed is younger than that.
+    connection.execute(
+        "UPDATE series SET tail_since = CASE WHEN tail_count > ? THEN ? END, tail_count = max(0, tail_count - ?) "
+        "WHERE id = ?",
+        (sealed.points, now, sealed.points, series),
     )
 
 
@@ -226,10 +265,12 @@ class SqlitePointStore:
             ]
         for start in range(0, len(due), _SEALED_AT_ONCE):
             part = due[start : start + _SEALED_AT_ONCE]
-            self._writer.run(lambda connection, part=part: _seal_all(connection, part))  # type: ignore[misc]
+            with self._readers.snapshot() as connection:
+                packed = [sealed for series in part if (sealed := _prepare(connection, series)) is not None]
+            self._writer.run(lambda connection, packed=packed: _commit_all(connection, packed, now))  # type: ignore[misc]
         return len(due)
 
 
-def _seal_all(connection: sqlite3.Connection, due: Sequence[int]) -> None:
-    for series in due:
-        seal_series(connection, series)
+def _commit_all(connection: sqlite3.Connection, packed: Sequence[_Sealed], now: float) -> None:
+    for sealed in packed:
+        _commit(connection, sealed, now)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 
-from outrider_tracker.api import files, projects, run_data, runs, sdk_console, sdk_runs, sessions, streams, web
+from outrider_tracker.api import files, projects, run_data, runs, sdk_lines, sdk_runs, sessions, streams, web
 from outrider_tracker.api.access import Access
 from outrider_tracker.api.errors import answer_unrouted
 from outrider_tracker.services import Services
@@ -15,7 +15,7 @@ from outrider_tracker.services import Services
 def routers(services: Services) -> Sequence[APIRouter]:
     """All doors of the read API and the UI's pages."""
     access = Access(services)
-    data = [door.router(access) for door in (sessions, runs, run_data, sdk_runs, sdk_console, projects, streams, files)]
+    data = [door.router(access) for door in (sessions, runs, run_data, sdk_runs, sdk_lines, projects, streams, files)]
     return [*data, web.router()]
 
 

@@ -50,9 +50,9 @@ class Metrics:
 
 def decode(listed: Any) -> Metrics:
     """The definitions of `config["_wandb"]["value"]["m"]`; whatever is no definition is left out."""
-    entries = (
-        [entry for entry in listed[:MAX_DEFINITIONS] if isinstance(entry, dict)] if isinstance(listed, list) else []
-    )
+    # One that is no object keeps its place: others are named by theirs.
+    found = listed[:MAX_DEFINITIONS] if isinstance(listed, list) else []
+    entries = [entry if isinstance(entry, dict) else {} for entry in found]
     names: dict[str, Metric] = {}
     globs: list[tuple[str, Metric]] = []
     for entry in entries:

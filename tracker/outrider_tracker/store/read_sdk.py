@@ -13,7 +13,7 @@ from typing import Any, Final
 from outrider_tracker.core import media, table_file
 from outrider_tracker.core.media import MediaItem
 from outrider_tracker.core.table_file import TablePage
-from outrider_tracker.store import lines, projects, read_sdk_series, sdk_runs
+from outrider_tracker.store import lines, projects, read_rows, read_sdk_series, sdk_runs
 from outrider_tracker.store.blobs import BlobFolder
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.lines import LineFile
@@ -28,6 +28,7 @@ MAX_METADATA: Final = 1 << 20  # bytes that are read of it
 MAX_TABLE: Final = 64 << 20  # bytes of a table's file that is shown row by row; larger ones are for download
 MAX_STEPS: Final = 10_000
 MAX_LINES: Final = 5000
+MAX_STEP: Final = 1 << 53
 
 
 class FileTooLargeError(Exception):
@@ -175,6 +176,11 @@ class SdkReader:
         """One key's lines in at most `buckets` buckets each; see read_sdk_series."""
         with self._readers.snapshot() as connection:
             return read_sdk_series.read_series(connection, run, key, axis, name=name, buckets=buckets)
+
+    def history(self, run: int, low: int, limit: int) -> Sequence[str]:
+        """At most `limit` rows from step `low` on, as JSON texts, by step."""
+        with self._readers.snapshot() as connection:
+            return read_rows.rows_between(connection, run, low, MAX_STEP, limit)
 
     def console_writers(self, run: SdkRun) -> Sequence[ConsoleWriter]:
         """Who printed, in the order in which they began."""

@@ -1,4 +1,4 @@
-"""`…/console`: what an SDK run printed, page by page and live."""
+"""`…/history` and `…/console`: what an SDK run logged and printed, page by page, and the console live."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from outrider_tracker.api import sdk_access
 from outrider_tracker.api.access import Access
 from outrider_tracker.api.errors import ERRORS, Door, invalid
-from outrider_tracker.api.sdk_models import Console
-from outrider_tracker.core import console
+from outrider_tracker.api.sdk_models import Console, HistoryRows
+from outrider_tracker.core import console, jsontext
+from outrider_tracker.core.rows import read_rows, step_of
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.services import Services
 from outrider_tracker.store.read_sdk import ConsolePage
@@ -52,9 +54,27 @@ class Follower:
 
 
 def router(access: Access) -> APIRouter:
-    """The door of the console."""
+    """The doors of rows and lines."""
     made = APIRouter(prefix="/api/v1/runs", route_class=Door, responses=ERRORS, tags=["sdk runs"])
     services = access.services
+
+    @made.get("/{entity}/{project}/{run}/history", response_model=HistoryRows)
+    async def read_history(
+        request: Request,
+        entity: str,
+        project: str,
+        run: str,
+        *,
+        start: Annotated[int, Query(alias="from", ge=0, le=MAX_NUMBER, description="The first step.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Any:
+        """Rows of history as they were logged, by step."""
+        found = await sdk_access.sdk_run(access, await access.person(request), entity, project, run)
+        rows = read_rows(await services.read(services.sdk.history, found.run.id, start, limit + 1))
+        more = step_of(rows[limit]) if len(rows) > limit else None
+        if more == start:
+            more += 1  # so many rows of one step: going on there would never end
+        return JSONResponse({"rows": jsontext.finite(rows[:limit]), "next": more})
 
     @made.get("/{entity}/{project}/{run}/console", response_model=Console)
     async def read_console(

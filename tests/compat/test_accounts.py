@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -30,7 +31,7 @@ def visitor(areas: Areas, area: Area, release: str, said: dict[str, Any]) -> dic
     def make(sdk: Sdk) -> Any:
         name = f"visitor-{release}".replace(".", "-")
         hidden = f"hidden-{release}"
-        key = command(areas.tracker, "user", "add", name).split()[-1]
+        (key,) = re.findall(r"API key: (\S+)", command(areas.tracker, "user", "add", name))
         command(areas.tracker, "project", "set", f"{said['team']}/accounts-{release}", "--visibility", "public")
         sdk.run("overview", hidden)
         return sdk.run("visitor", said["team"], f"accounts-{release}", hidden, WANDB_API_KEY=key)

@@ -16,7 +16,7 @@ ALL = [f"r{number:02}" for number in range(12)]
 def _make(sdk: Sdk) -> dict[str, Any]:
     project = f"api-{sdk.release}"
     sdk.run("api_write", project)
-    return {"project": project, **sdk.run("api_read", project)}
+    return {"in": project, **sdk.run("api_read", project)}
 
 
 def _edit(sdk: Sdk) -> dict[str, Any]:
@@ -54,9 +54,9 @@ def test_viewer(read: dict[str, Any]) -> None:
 def test_run(read: dict[str, Any]) -> None:
     run = read["run"]
     assert (run["id"], run["name"], run["state"]) == ("r00", "run-00", "finished")
-    assert (run["entity"], run["project"]) == ("admin", read["project"])
-    assert run["path"] == ["admin", read["project"], "r00"]
-    assert run["url"].endswith(f"/admin/{read['project']}/runs/r00")
+    assert (run["entity"], run["project"]) == ("admin", read["in"])
+    assert run["path"] == ["admin", read["in"], "r00"]
+    assert run["url"].endswith(f"/admin/{read['in']}/runs/r00")
     assert run["config"] == {"lr": 1.0, "number": 0, "opt": {"name": "adam"}, "text": "t0"}
     assert (run["notes"], run["group"], run["job_type"]) == ("the first", "even", "train")
     assert sorted(run["tags"]) == ["all", "special"]
@@ -65,7 +65,7 @@ def test_run(read: dict[str, Any]) -> None:
 
 
 def test_run_by_path(read: dict[str, Any]) -> None:
-    assert read["paths"] == {"full": "r00", "from_path": "r00", "url": None}
+    assert read["paths"] == {"full": "r00", "from_path": "r00", "runs": "r00"}
 
 
 def test_run_that_is_not_there(read: dict[str, Any]) -> None:
@@ -209,12 +209,15 @@ def test_history_key_statistics(read: dict[str, Any]) -> None:
 
 
 def test_projects(read: dict[str, Any]) -> None:
-    assert read["project"] in read["projects"]
+    assert read["in"] in read["projects"]
 
 
 def test_project(read: dict[str, Any]) -> None:
     project = read["project"]
-    assert {"name": f"api-{project['name'].removeprefix('api-')}", "entity": "admin"}.items() <= project.items()
+    assert (project["name"], project["entity"], project["path"]) == (read["in"], "admin", ["admin", read["in"]])
+    assert project["url"].startswith("http")
+    assert project["id"] is None
+    assert read["project_missing"] is not None
 
 
 def test_create_project(read: dict[str, Any]) -> None:
@@ -244,6 +247,7 @@ def test_api_keys(read: dict[str, Any]) -> None:
     assert read["generated_key"] >= 40
     assert read["key_works"] == "admin"
     assert read["key_deleted"] is True
+    assert read["key_refused"] is not None
 
 
 def test_edit_config(edited: dict[str, Any]) -> None:
@@ -291,7 +295,7 @@ def test_wait_until_finished(edited: dict[str, Any]) -> None:
 def test_another_release_reads_the_same(areas: Areas, area: Area, release: str, read: dict[str, Any]) -> None:
     """What one release wrote, another one reads."""
     other = areas.sdk(OLDEST if release == CURRENT else CURRENT)
-    runs = area("other", lambda _: other.run("dump", read["project"]))
+    runs = area("other", lambda _: other.run("dump", read["in"]))
     assert set(ALL) - {"r05"} <= set(runs)
     assert [row["_step"] for row in runs["r00"]["rows"]] == list(range(300))
     assert runs["r00"]["config"] == read["run"]["config"]

@@ -44,7 +44,7 @@ run.tags = ["only"]
 run.save()
 out["saved_tags"] = plain(fresh("r02").tags)
 run = fresh("r04")
-run.group = "moved" if "group" in dir(run) else None
+run.group = "moved"
 run.update()
 out["group"] = fresh("r04").group
 run = fresh("r05")

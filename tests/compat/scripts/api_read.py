@@ -58,7 +58,7 @@ out["user"] = run.user.username
 out["paths"] = {
     "full": api.run(f"{run.entity}/{P}/r00").id,
     "from_path": api.from_path(f"{run.entity}/{P}/r00").id,
-    "url": raised(api.run, run.url),
+    "runs": api.run(f"{run.entity}/{P}/runs/r00").id,
 }
 out["missing_run"] = raised(api.run, f"{P}/absent")
 out["missing_project"] = raised(lambda: list(api.runs("no-such-project-here")))
@@ -159,8 +159,7 @@ out["project"] = {
 }
 out["project_missing"] = raised(lambda: api.project("no-such-project-here").id)
 api.create_project(f"{P}-made", run.entity)
-api.flush()
-out["created_project"] = f"{P}-made" in [project.name for project in api.projects()]
+out["created_project"] = f"{P}-made" in [project.name for project in wandb.Api(timeout=30).projects()]
 out["user_lookup"] = {
     "known": getattr(api.user(api.viewer.username), "username", None),
     "unknown": plain(api.user("nobody-of-that-name")),
@@ -176,11 +175,13 @@ out["service_account"] = [
     bool(service.service_account) if hasattr(service, "service_account") else None,
 ]
 out["teams_of_viewer"] = plain(wandb.Api(timeout=30).viewer.teams)
+before = set(wandb.Api(timeout=30).viewer.api_keys)
 key = api.viewer.generate_api_key("for the test")
 out["generated_key"] = len(key or "")
 out["key_works"] = wandb.Api(timeout=30, api_key=key).viewer.username
-out["key_listed"] = len(wandb.Api(timeout=30).viewer.api_keys)
-out["key_deleted"] = wandb.Api(timeout=30).viewer.delete_api_key(key)
+(listed,) = set(wandb.Api(timeout=30).viewer.api_keys) - before
+out["key_deleted"] = wandb.Api(timeout=30).viewer.delete_api_key(listed)
+out["key_refused"] = raised(lambda: wandb.Api(timeout=30, api_key=key).viewer.username)
 made = api.create_run(run_id="by-the-api", project=P, entity=run.entity)
 out["created_run"] = {"id": made.id, "state": made.state}
 report(out)

@@ -1,5 +1,6 @@
 """One run that many processes write: the first is primary, the others are started by it."""
 
+import os
 import subprocess
 import sys
 import time
@@ -34,6 +35,8 @@ run = wandb.init(
     settings=wandb.Settings(mode="shared", x_primary=True, x_label="rank-0"),
 )
 print("primary speaks")
+# Each on a machine of its own would have a service of its own; here that must be said, as children use their parent's.
+elsewhere = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
 # A few at a time: each is a process with a service of its own, and the machine has few cores.
 left, going, failed = list(range(1, WRITERS)), [], []
 while left or going:
@@ -41,7 +44,10 @@ while left or going:
         number = left.pop(0)
         with open(f"worker-{number}.log", "w") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-c", WORKER, P, str(number), str(ROWS)], stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-c", WORKER, P, str(number), str(ROWS)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=elsewhere,
             )
         going.append((number, worker))
     for number, worker in list(going):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,8 @@ SEAL_SECONDS: Final = 300.0
 MAX_SERIES: Final = 50_000  # of one run (or of a source without one); more is refused and counted
 _DROPPED: Final = -(1 << 62)  # owners below it are nobody: what they hold is to be removed
 _ASKED_AT_ONCE: Final = (1, 4, 16, 64, 256)
-_SEALED_AT_ONCE: Final = 64  # series packed before one transaction takes them
+_SEALED_AT_ONCE: Final = 64  # series packed before one transaction takes them …
+_POINTS_AT_ONCE: Final = 50_000  # … or about this many points
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,19 +257,29 @@ class SqlitePointStore:
     def seal(self, now: float) -> int:
         """See PointStore: a tail is sealed at 1000 points, or when its oldest point came 5 minutes ago."""
         with self._readers.snapshot() as connection:
-            due = [
-                int(row[0])
-                for row in connection.execute(
-                    "SELECT id FROM series WHERE tail_count > 0 AND (tail_count >= ? OR tail_since <= ?)",
-                    (CHUNK, now - SEAL_SECONDS),
-                )
-            ]
-        for start in range(0, len(due), _SEALED_AT_ONCE):
-            part = due[start : start + _SEALED_AT_ONCE]
+            due = connection.execute(
+                "SELECT id, tail_count FROM series WHERE tail_count > 0 AND (tail_count >= ? OR tail_since <= ?)",
+                (CHUNK, now - SEAL_SECONDS),
+            ).fetchall()
+        for part in _portions(due):
             with self._readers.snapshot() as connection:
                 packed = [sealed for series in part if (sealed := _prepare(connection, series)) is not None]
             self._writer.run(lambda connection, packed=packed: _commit_all(connection, packed, now))  # type: ignore[misc]
         return len(due)
+
+
+def _portions(due: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
+    """Series with their numbers of points, in portions that are packed together. Pure."""
+    part: list[int] = []
+    points = 0
+    for series, count in due:
+        part.append(series)
+        points += count
+        if len(part) >= _SEALED_AT_ONCE or points >= _POINTS_AT_ONCE:
+            yield part
+            part, points = [], 0
+    if part:
+        yield part
 
 
 def _commit_all(connection: sqlite3.Connection, packed: Sequence[_Sealed], now: float) -> None:

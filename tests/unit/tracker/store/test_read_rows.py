@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import pytest
 
@@ -198,6 +199,65 @@ class TestRows:
         assert not append(small, 1, LineBatch(LineFile.CONSOLE, "", 0, ["a\ud800b"]))
         with small.readers.snapshot() as connection:
             assert lines.read_lines(connection, 1, LineFile.CONSOLE, 0, 9) == [(0, "a?b")]
+
+
+def overwritten(store: Store, run: int, branch: int) -> None:
+    """Line 3 is sent once more, and is another row."""
+    batch = LineBatch(LineFile.HISTORY, "", 3, [json.dumps({"_step": 3, "loss": 33.0})])
+    assert store.writer.run(
+        lambda connection: lines.append_lines(connection, run, branch, batch, assign_steps=False, now=1.0)
+    )
+    LineDecoder(store, lambda _: None).drain()
+
+
+def losses(store: Store, run: int) -> tuple[list[float], list[float]]:
+    """As the rows say, and as the points do."""
+    with store.readers.snapshot() as connection:
+        rows = [json.loads(text)["loss"] for text in rows_between(connection, run, 0, 99, 99)]
+        (series,) = connection.execute("SELECT id FROM series WHERE source = ? AND key = 'loss'", (-run,)).fetchone()
+    return rows, sorted(store.points.read_points(series)[2], reverse=True)
+
+
+class TestOverwriting:
+    """What was decoded is replaced, once; what others stand on never changes."""
+
+    BEFORE: Final = [1 / (step + 1) for step in range(10)]
+    AFTER: Final = [33.0 if step == 3 else 1 / (step + 1) for step in range(10)]
+
+    def test_a_line_that_was_decoded(self, small: Store) -> None:
+        append(small, 1, LineBatch(LineFile.HISTORY, "", 0, [row(step) for step in range(10)]))
+        LineDecoder(small, lambda _: None).drain()
+        overwritten(small, 1, 0)
+        assert losses(small, 1) == (self.AFTER, sorted(self.AFTER, reverse=True))
+
+    def test_a_line_of_the_branch_before_a_rewind(self, small: Store) -> None:
+        append(small, 1, LineBatch(LineFile.HISTORY, "", 0, [row(step) for step in range(20)]))
+
+        def rewind(connection: sqlite3.Connection) -> None:
+            lines.rewind_lines(connection, 1, 0, 1, 9, 1.0)
+            connection.execute("UPDATE sdk_run SET branch = 1 WHERE id = 1")
+
+        small.writer.run(rewind)
+        LineDecoder(small, lambda _: None).drain()
+        assert losses(small, 1) == (self.BEFORE, self.BEFORE)
+        overwritten(small, 1, 1)
+        assert losses(small, 1) == (self.AFTER, sorted(self.AFTER, reverse=True))
+
+    def test_a_line_that_a_fork_stands_on(self, small: Store) -> None:
+        """The fork keeps what it was made from, and what it writes itself."""
+        append(small, 1, LineBatch(LineFile.HISTORY, "", 0, [row(step) for step in range(10)]))
+        make_run(small, 2)
+        small.writer.run(lambda connection: lines.fork_lines(connection, 2, 1, 9, 1.0))
+        LineDecoder(small, lambda _: None).drain()
+        overwritten(small, 1, 0)
+        assert losses(small, 1) == (self.AFTER, sorted(self.AFTER, reverse=True))
+        assert losses(small, 2) == (self.BEFORE, self.BEFORE)
+        make_run(small, 3)
+        small.writer.run(lambda connection: lines.fork_lines(connection, 3, 1, 9, 1.0))
+        overwritten(small, 2, 0)
+        small.writer.run(lambda connection: lines.delete_lines(connection, 1))
+        compact_lines(small.readers, small.writer)
+        assert losses(small, 2)[0] == losses(small, 3)[0] == self.AFTER
 
 
 def blocks_of(store: Store) -> list[tuple[int, int, int]]:

@@ -159,3 +159,8 @@ topologySpreadConstraints:
 []
 {{- end -}}
 {{- end -}}
+
+{{/* The ConfigMap of tracker.entities. Its content is in its name, so that a change begins the tracker anew, which reads it once. */}}
+{{- define "outrider.entityMap" -}}
+{{ include "outrider.fullname" . }}-entities-{{ toJson .Values.tracker.entities | sha256sum | trunc 8 }}
+{{- end }}

@@ -1,5 +1,6 @@
 """The command lines that the chart writes are those that the programs read."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +10,21 @@ from outrider_operator.core import certificate_entries, certificates
 from outrider_operator.kube.credentials import ConfigurationError
 from outrider_operator.webhook import command as webhook
 from outrider_tracker import __main__ as tracker
+from outrider_tracker.auth.entities import EntityMap
+from outrider_tracker.core import quotas
 from tests.unit.chart.rendering import NAMESPACE, containers, render, templates
 
 VALUES: list[dict[str, Any]] = [
     {},
     {
         "runs": {"ttlAutoMade": "30m", "ttlWritten": "1h", "finishedLimit": 7},
-        "tracker": {"publicUrl": "https://runs.example.com", "issuer": "https://issuer.example.com"},
+        "tracker": {
+            "publicUrl": "https://runs.example.com",
+            "issuer": "https://issuer.example.com",
+            "trustedProxies": ["10.0.0.0/8", "fd00::/8"],
+            "quotas": ["requests=500,bytes=20M", "vision:storage=3T"],
+            "entities": [{"namespace": "ml", "entity": "research"}],
+        },
         "controller": {"logLevel": "debug"},
         "webhook": {"logLevel": "warning"},
     },
@@ -90,6 +99,25 @@ def test_the_tracker_reads_its_flags(values: dict[str, Any]) -> None:
     assert found.controller_subject == f"system:serviceaccount:{NAMESPACE}:outrider-controller"
     assert found.issuer == ("https://issuer.example.com" if values else None)
     assert found.public_url == ("https://runs.example.com" if values else "")
+    assert [str(network) for network in found.trusted_proxy] == (["10.0.0.0/8", "fd00::/8"] if values else [])
+    assert found.quota == (["requests=500,bytes=20M", "vision:storage=3T"] if values else [])
+    assert quotas.parse(found.quota)
+
+
+def test_the_tracker_reads_its_entity_map(tmp_path: Path) -> None:
+    """From the ConfigMap that its pod mounts where the flag says."""
+    manifests = render(VALUES[1])
+    (container,) = containers(templates(manifests)["tracker"])
+    found = tracker._parser().parse_args(container["args"])
+    (volume,) = [v for v in templates(manifests)["tracker"]["spec"]["volumes"] if v["name"] == "entities"]
+    (mount,) = [m for m in container["volumeMounts"] if m["name"] == "entities"]
+    assert found.entity_map.parent == Path(mount["mountPath"])
+    (made,) = [
+        m for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"] == volume["configMap"]["name"]
+    ]
+    file = tmp_path / found.entity_map.name
+    file.write_text(made["data"][found.entity_map.name])
+    assert EntityMap.load(file).entity("any issuer", "ml") == "research"
 
 
 def test_the_secrets_keys_are_those_that_the_controller_writes() -> None:

@@ -57,7 +57,7 @@ def upsert_bucket(_parent: Any, info: Info, *, input: Mapping[str, Any]) -> dict
         context.forget_run(run.id)
     failpoints.passing(failpoints.BEFORE_ANSWER)
     context.notifier.publish([sdk_run_topic(run.id)])
-    return {"bucket": RunNode(run, context), "inserted": inserted}
+    return {"bucket": RunNode(run, context), "inserted": inserted, "serverSettings": {"serverMessages": []}}
 
 
 def rewind_run(_parent: Any, info: Info, *, input: Mapping[str, Any]) -> dict[str, Any]:  # noqa: A002

@@ -115,6 +115,6 @@ def _of_own(connection: sqlite3.Connection, place: Pending) -> tuple[list[Segmen
         (part.seq, part.start): part
         for start, stop in ranges
         for part in segments(connection, place.space, start, stop)
-        if part.level == 0 and part.seq in chosen
+        if part.seq in chosen
     }
     return [parts[key] for key in sorted(parts)], max(chosen)

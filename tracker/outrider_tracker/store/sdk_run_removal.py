@@ -12,6 +12,7 @@ def delete_run(connection: sqlite3.Connection, run: int, now: float) -> None:
     delete_lines(connection, run)
     connection.execute("DELETE FROM run_file WHERE run = ?", (run,))
     connection.execute("DELETE FROM alert WHERE run = ?", (run,))
+    connection.execute("DELETE FROM run_writer WHERE run = ?", (run,))
     connection.execute(
         "UPDATE sdk_run SET deleted = ?, updated = ?, config_json = '{}', summary_json = '{}' WHERE id = ?",
         (now, now, run),

@@ -1,0 +1,53 @@
+"""Deleting a run leaves its tombstone and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from outrider_tracker.store.database import open_database
+from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, sweep_lines
+from outrider_tracker.store.sdk_run_removal import delete_run
+
+
+def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
+    connection = open_database(tmp_path / "tracker.db")
+    for run in (1, 2):
+        connection.execute(
+            "INSERT INTO sdk_run (id, project, name, display_name, created, updated, heartbeat, config_json) "
+            "VALUES (?, 1, ?, 'r', 0, 0, 0, '{\"secret\": 1}')",
+            (run, f"r{run}"),
+        )
+        for file in LineFile:
+            append_lines(connection, run, 0, LineBatch(file, "", 0, ['{"_step": 0}']), assign_steps=False, now=0.0)
+        connection.execute("INSERT INTO history_key VALUES (?, 'loss', 'number', 1, '1')", (run,))
+        connection.execute(
+            "INSERT INTO media (run, key, step, type, data_json) VALUES (?, 'i', 0, 'image', '{}')", (run,)
+        )
+        connection.execute("INSERT INTO run_file VALUES (?, 'f', 'aa', 1, 0)", (run,))
+        connection.execute(
+            "INSERT INTO alert (run, title, text, severity, wait, created) VALUES (?, 't', '', 'INFO', 0, 0)", (run,)
+        )
+        connection.execute("INSERT INTO run_writer VALUES (?, 'w', 0, 0)", (run,))
+        connection.execute("INSERT INTO series (source, key, kind, scope) VALUES (?, 'loss', 'user', 'user')", (-run,))
+    connection.execute("INSERT INTO point_tail SELECT id, 0, 1, x'00' FROM series")
+
+    delete_run(connection, 1, 5.0)
+    while sweep_lines(connection, 100):
+        pass
+
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    columns = {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+    left = {
+        table: sorted(row[0] for row in connection.execute(f"SELECT DISTINCT run FROM {table}"))
+        for table in tables
+        if "run" in columns[table]
+    }
+    assert left.keys() >= {"line_space", "history_key", "media", "run_file", "alert"}
+    assert all(runs == [2] for runs in left.values()), left
+    assert connection.execute("SELECT source FROM series").fetchall() == [(-2,)]
+    assert connection.execute("SELECT count(*) FROM point_tail").fetchone() == (1,)
+    assert connection.execute("SELECT count(*) FROM line_block").fetchone() == (3,)
+    assert connection.execute("SELECT id, deleted, config_json FROM sdk_run WHERE deleted IS NOT NULL").fetchall() == [
+        (1, 5.0, "{}")
+    ]
+    connection.close()

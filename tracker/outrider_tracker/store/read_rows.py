@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
-from outrider_tracker.core.columns import gather
+from outrider_tracker.core.columns import AXES, gather
 from outrider_tracker.core.rows import read_rows, step_of, steps_of, value_at
 from outrider_tracker.store.line_blocks import MAX_STEP, Segment, segments, texts
 from outrider_tracker.store.lines import LineFile, newest_spaces
@@ -273,7 +273,9 @@ def _rare_steps(
         return None
     low = -math.inf if wanted.low is None else wanted.low
     high = math.inf if wanted.high is None else wanted.high
-    return some_steps(connection, series, (low, high), 2 * samples)
+    # Some of these rows may lack the other keys.
+    most = samples if len(set(wanted.keys) - AXES) == 1 else 2 * samples
+    return some_steps(connection, series, (low, high), most)
 
 
 def _undecoded(connection: sqlite3.Connection, run: int) -> Iterator[list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from outrider_tracker.store.database import open_database
 from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, sweep_lines
+from outrider_tracker.store.points import sweep_dropped
 from outrider_tracker.store.sdk_run_removal import delete_run
 
 
@@ -32,7 +33,7 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
     connection.execute("INSERT INTO point_tail SELECT id, 0, 1, x'00' FROM series")
 
     delete_run(connection, 1, 5.0)
-    while sweep_lines(connection, 100):
+    while sweep_lines(connection, 100) or sweep_dropped(connection, 100):
         pass
 
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]

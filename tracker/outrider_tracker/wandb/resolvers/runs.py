@@ -11,6 +11,7 @@ from outrider_tracker.core import sdk_config
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.core.run_states import ALIVE, State, state_of
+from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import accounts, projects, sdk_run_removal, sdk_runs
 from outrider_tracker.store.sdk_runs import RunChange
 from outrider_tracker.wandb.account_nodes import user_node
@@ -94,7 +95,9 @@ def delete_run(_root: None, info: Info, input: Node) -> Node:  # noqa: A002
         sdk_run_removal.delete_run(connection, run.id, context.now)
         return run.id
 
-    context.forget_run(context.write(delete))
+    run = context.write(delete)
+    context.forget_run(run)
+    context.notifier.publish([sdk_run_topic(run)])
     return {"clientMutationId": input.get("clientMutationId")}
 
 
@@ -108,7 +111,7 @@ def update_run_state(_root: None, info: Info, input: Node) -> Node:  # noqa: A00
     if wanted not in _SETTABLE:
         raise RefusedError(contract.ERROR_FRAME, "a run's state can be set to pending or to failed", status=422)
 
-    def change(connection: sqlite3.Connection) -> None:
+    def change(connection: sqlite3.Connection) -> int:
         run = demand_run(connection, context, str(input["id"]), Action.WRITE)
         serving_since = context.store.sdk.serving_since
         state = state_of(run.state, run.heartbeat, context.now, serving_since, stopped=bool(run.stop_asked))
@@ -119,8 +122,9 @@ def update_run_state(_root: None, info: Info, input: Node) -> Node:  # noqa: A00
                 contract.ERROR_FRAME, f"a run that is {state.value} cannot become {wanted.value}", status=422
             )
         sdk_runs.change_run(connection, run, RunChange(state=wanted), context.now)
+        return run.id
 
-    context.write(change)
+    context.notifier.publish([sdk_run_topic(context.write(change))])
     return {"success": True, "clientMutationId": input.get("clientMutationId")}
 
 

@@ -156,8 +156,8 @@ def _write(connection: sqlite3.Connection, place: Pending, step: _Step, now: flo
     to, found = step.to, step.found
     changed = connection.execute(
         "UPDATE line_space SET base_decoded = ?, decoded = ? WHERE id = ? AND run = ? AND branch = ? "
-        "AND base_decoded = ? AND decoded = ? AND NOT EXISTS (SELECT 1 FROM line_block WHERE space = ? AND seq > ? "
-        "AND first < ? AND first + count > ?)",
+        "AND base_decoded = ? AND decoded = ? AND NOT EXISTS (SELECT 1 FROM line_block "
+        "INDEXED BY line_block_by_seq WHERE space = ? AND seq > ? AND first < ? AND first + count > ?)",
         (
             to.base_decoded,
             to.decoded,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,18 +18,24 @@ from outrider_tracker.core.mongo import Bindings, Field, FilterError
 from outrider_tracker.core.run_states import LOST_SECONDS
 from outrider_tracker.store.projects import Project
 
+MAX_SECONDS: Final = 10.0
+_STEPS: Final = 10_000  # of SQLite's machine between two looks at the clock
 _LAST: Final = 9  # where runs stand that have no value to sort by
 _KINDS: Final = "WHEN 'integer' THEN 0 WHEN 'real' THEN 0 WHEN 'text' THEN 1 WHEN 'true' THEN 2 WHEN 'false' THEN 2"
 
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs. `filters`: JSON text in MongoDB's language; states are those of `now` (core/run_states.py)."""
+    """Which runs. `filters`: JSON text in MongoDB's language; states are those of `now` (core/run_states.py).
+
+    `seconds`: how long the search may take.
+    """
 
     project: Project
     filters: str | None
     now: float
     serving_since: float
+    seconds: float = MAX_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,8 @@ class RunPage:
 def count_runs(connection: sqlite3.Connection, query: RunQuery) -> int:
     """How many runs there are. FilterError: the filter cannot be used."""
     condition, bind = _condition(query)
-    (count,) = connection.execute(f"SELECT count(*) FROM sdk_run WHERE {condition}", bind.values).fetchone()  # noqa: S608
-    return int(count)
+    (row,) = _search(connection, query, f"SELECT count(*) FROM sdk_run WHERE {condition}", bind)  # noqa: S608
+    return int(row[0])
 
 
 def list_runs(
@@ -66,12 +73,31 @@ def list_runs(
                 f"({value}, sdk_run.id) {sign} ({where[1]}, {where[2]})))"
             )
     ranked = "" if rank == "0" else "rank, "
-    rows = connection.execute(
+    rows = _search(
+        connection,
+        query,
         f"SELECT sdk_run.id, {rank} AS rank, {value} AS place FROM sdk_run WHERE {condition} "  # noqa: S608  bound values
         f"ORDER BY {ranked}place {direction}, sdk_run.id {direction} LIMIT {int(limit) + 1}",
-        bind.values,
-    ).fetchall()
+        bind,
+    )
     return RunPage([(row[0], make_cursor(row[1], row[2], row[0])) for row in rows[:limit]], len(rows) > limit)
+
+
+def _search(connection: sqlite3.Connection, query: RunQuery, text: str, bind: Bindings) -> list[Any]:
+    """All rows. FilterError: it takes too long, as others wait for the processor, too."""
+    end = time.monotonic() + query.seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+    try:
+        return connection.execute(text, bind.values).fetchall()
+    except sqlite3.OperationalError as error:
+        if "interrupt" not in str(error):
+            raise
+        raise FilterError(
+            f"the search took longer than {query.seconds:g} s: use fewer conditions, or fields such as state and group "
+            "in place of config and summary_metrics"
+        ) from None
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def make_cursor(rank: int, value: Any, run: int) -> str:

@@ -358,6 +358,18 @@ def test_text_of_a_filter_never_becomes_sql(connection: sqlite3.Connection) -> N
         assert found(connection, {f"summary_metrics.{text}": {"$exists": True}}) == []
 
 
+def test_a_search_that_takes_too_long_is_ended(connection: sqlite3.Connection) -> None:
+    for number in range(1, 2001):
+        insert(connection, number, config={"a": {"value": number}})
+    wanted = json.dumps({"$or": [{"config.a": -number} for number in range(1, 100)]})
+    slow = RunQuery(PROJECT, wanted, NOW, 0.0, seconds=0.0)
+    with pytest.raises(FilterError, match="fewer conditions"):
+        count_runs(connection, slow)
+    with pytest.raises(FilterError, match="fewer conditions"):
+        list_runs(connection, slow, None, 10, None)
+    assert found(connection, {"config.a": 7}) == [7]
+
+
 def test_a_long_list_of_names_is_one_condition(connection: sqlite3.Connection) -> None:
     for number in range(1, 4):
         insert(connection, number)

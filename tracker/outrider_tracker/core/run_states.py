@@ -17,8 +17,8 @@ from enum import StrEnum
 from typing import Final
 
 LOST_SECONDS: Final = 300.0
-# A run with several writers ends with the last of them: when one says that the run is over, those that say nothing of
-# the kind are given so long to fall silent (a writer says something every 30 s).
+# A run with several primary writers ends with the last of them: when one says that the run is over, those that say
+# nothing of the kind are given so long to fall silent (a writer says something every 30 s).
 OTHERS_SECONDS: Final = 60.0
 
 

@@ -231,9 +231,10 @@ CREATE TABLE alert (
   wait REAL NOT NULL, created REAL NOT NULL
 );
 CREATE INDEX alert_by_run ON alert (run, id);
--- The writers of a run in shared mode: it ends with the last of them.
+-- The writers of a run in shared mode. `leads`: it sent files that only a primary writer sends.
 CREATE TABLE run_writer (
-  run INTEGER NOT NULL, client TEXT NOT NULL, heard REAL NOT NULL, ended INTEGER NOT NULL, PRIMARY KEY (run, client)
+  run INTEGER NOT NULL, client TEXT NOT NULL, heard REAL NOT NULL, ended INTEGER NOT NULL, leads INTEGER NOT NULL,
+  PRIMARY KEY (run, client)
 ) WITHOUT ROWID;
 CREATE TABLE custom_chart (     -- specifications for charts of an entity's own
   entity TEXT NOT NULL, name TEXT NOT NULL, display_name TEXT NOT NULL, type TEXT NOT NULL, access TEXT NOT NULL,

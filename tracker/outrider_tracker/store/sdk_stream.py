@@ -9,26 +9,29 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from outrider_sidecar import contract
-from outrider_tracker.core import jsontext, run_states
+from outrider_tracker.core import jsontext, run_states, sdk_config
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rows import read_rows, step_of
 from outrider_tracker.core.run_states import Event, State
 from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, line_counts
 from outrider_tracker.store.read_rows import rows_between
 
-
 MAX_WRITERS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A post. `client`: the writer in shared mode, else "". `exit_code` None: the run goes on."""
+    """A post. `client`: the writer in shared mode, else "". `exit_code` None: the run goes on.
+
+    `leads`: it tells of files that only a primary writer sends.
+    """
 
     batches: Sequence[LineBatch] = ()
     client: str = ""
     summary: Mapping[str, Any] | None = None
     preempting: bool = False
     exit_code: int | None = None
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,9 @@ def apply(connection: sqlite3.Connection, run: int, branch: int, posted: Posted,
         append_lines(connection, run, branch, batch, assign_steps=bool(posted.client), now=now)
     new = run_states.after(State(state), Event.PREEMPTING if posted.preempting else Event.HEARTBEAT)
     if posted.client:
-        _hear(connection, run, posted.client, over=posted.exit_code is not None, now=now)
+        _hear(connection, run, posted, now)
+        if new not in run_states.ALIVE and posted.exit_code is None and _leads(connection, run, posted.client):
+            new = State.RUNNING  # another writer ended the run before it was known that this one leads, too
     if posted.exit_code is not None:
         # Of several writers the first that failed says how the run ended.
         exit_code = posted.exit_code if not posted.client or not exit_code else exit_code
@@ -68,7 +73,7 @@ def apply(connection: sqlite3.Connection, run: int, branch: int, posted: Posted,
             ended = now
     elif new in run_states.ALIVE:
         # In shared mode a writer's end waits here for the others.
-        ended, exit_code = None, exit_code if posted.client and ended is None else None
+        ended, exit_code = None, exit_code if posted.client else None
     connection.execute(
         "UPDATE sdk_run SET heartbeat = ?, updated = ?, state = ?, ended = ?, exit_code = ? WHERE id = ?",
         (now, now, new, ended, exit_code, run),
@@ -144,28 +149,45 @@ def _consecutive(numbers: Sequence[int]) -> list[list[int]]:
     return parts
 
 
-def _hear(connection: sqlite3.Connection, run: int, client: str, *, over: bool, now: float) -> None:
+def _hear(connection: sqlite3.Connection, run: int, posted: Posted, now: float) -> None:
     """Notes that a writer of a shared run lives, or that it is over."""
-    known = connection.execute("SELECT 1 FROM run_writer WHERE run = ? AND client = ?", (run, client)).fetchone()
+    known = connection.execute("SELECT 1 FROM run_writer WHERE run = ? AND client = ?", (run, posted.client)).fetchone()
     if known is None:
         (count,) = connection.execute("SELECT count(*) FROM run_writer WHERE run = ?", (run,)).fetchone()
         if count >= MAX_WRITERS:
             raise RefusedError(contract.ERROR_TOO_LARGE, f"a run has at most {MAX_WRITERS} writers in its life")
     connection.execute(
-        "INSERT INTO run_writer (run, client, heard, ended) VALUES (?, ?, ?, ?) ON CONFLICT (run, client) DO UPDATE "
-        "SET heard = excluded.heard, ended = excluded.ended",
-        (run, client, now, int(over)),
+        "INSERT INTO run_writer (run, client, heard, ended, leads) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, client) "
+        "DO UPDATE SET heard = excluded.heard, ended = excluded.ended, leads = max(leads, excluded.leads)",
+        (run, posted.client, now, int(posted.exit_code is not None), int(posted.leads)),
     )
 
 
+def _leading(connection: sqlite3.Connection, run: int) -> set[str]:
+    """The primary writers, as far as is known: they tell of their environment in config, or send certain files."""
+    (config,) = connection.execute("SELECT config_json FROM sdk_run WHERE id = ?", (run,)).fetchone()
+    environments = sdk_config.own(json.loads(config)).get("e")
+    rows = connection.execute("SELECT client FROM run_writer WHERE run = ? AND leads", (run,))
+    return {row[0] for row in rows} | set(environments if isinstance(environments, dict) else ())
+
+
+def _leads(connection: sqlite3.Connection, run: int, client: str) -> bool:
+    return client in _leading(connection, run)
+
+
 def _others_live(connection: sqlite3.Connection, run: int, client: str, now: float) -> bool:
+    """Whether the end that a writer declares is not the run's: a primary waits for primaries, others for everybody."""
     if not client:
         return False
-    found = connection.execute(
-        "SELECT 1 FROM run_writer WHERE run = ? AND client != ? AND ended = 0 AND heard > ? LIMIT 1",
+    rows = connection.execute(
+        "SELECT client FROM run_writer WHERE run = ? AND client != ? AND ended = 0 AND heard > ?",
         (run, client, now - run_states.OTHERS_SECONDS),
-    ).fetchone()
-    return found is not None
+    )
+    others = {row[0] for row in rows}
+    if not others:
+        return False
+    leading = _leading(connection, run)
+    return client not in leading or bool(others & leading)
 
 
 def _put_summary(connection: sqlite3.Connection, run: int, posted: Posted) -> None:

@@ -46,6 +46,7 @@ FILES: Final = {
     "output.log": LineFile.CONSOLE,
 }
 SUMMARY: Final = "wandb-summary.json"
+LEADS: Final = frozenset({"config.yaml", "wandb-metadata.json"})  # only a primary writer of shared mode sends them
 
 
 class _Chunk(msgspec.Struct):
@@ -62,6 +63,7 @@ class _Body(msgspec.Struct):
     preempting: bool | None = None
     complete: bool | None = None
     exitcode: int | None = None
+    uploaded: list[str] | None = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Body)
@@ -218,6 +220,7 @@ def decide(body: _Body, client: str) -> Posted:
         summary=_summary(summary.content[-1]) if summary is not None and summary.content else None,
         preempting=bool(body.preempting),
         exit_code=max(-MAX_EXIT, min(body.exitcode or 0, MAX_EXIT)) if ended else None,
+        leads=not LEADS.isdisjoint(body.uploaded or ()),
     )
 
 

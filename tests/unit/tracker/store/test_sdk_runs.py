@@ -259,13 +259,47 @@ class TestSharedMode:
         tracked.post(client="c", exit_code=0)
         assert (tracked.run().state, tracked.run().exit_code) == ("failed", 3)
 
-    def test_others_that_never_say_an_end_are_given_a_minute(self, tracked: Tracked) -> None:
-        """With `x_update_finish_state=False` on all but one, only that one says that the run is over."""
+    def test_a_primary_does_not_wait_for_the_others(self, tracked: Tracked) -> None:
+        """With `x_primary=False, x_update_finish_state=False` on all but one, only that one declares an end."""
+        tracked.upsert()
+        for client in ("w1", "w2"):
+            tracked.post(client=client)
+        tracked.post(client="primary", exit_code=0, leads=True)
+        assert (tracked.run().state, tracked.run().exit_code) == ("finished", 0)
+        tracked.post(client="w1", batches=[rows(0, '{"x":1}', client="w1")])
+        assert (tracked.run().state, tracked.counts()) == ("finished", 1)
+
+    def test_a_primary_is_known_by_its_environment(self, tracked: Tracked) -> None:
+        config = {"_wandb": {"value": {"e": {"one": {"host": "a"}, "two": {"host": "b"}}}}}
+        tracked.upsert(change=RunChange(config=config, shared=True))
+        for client in ("one", "two", "other"):
+            tracked.post(client=client)
+        tracked.post(client="one", exit_code=0)
+        assert tracked.run().state == "running"
+        tracked.post(client="two", exit_code=0)
+        assert tracked.run().state == "finished"
+
+    def test_a_primary_that_shows_late_revives_it(self, tracked: Tracked) -> None:
+        tracked.upsert()
+        tracked.post(client="late")
+        tracked.post(client="first", exit_code=3, leads=True)
+        assert tracked.run().state == "failed"
+        tracked.post(client="late", leads=True)
+        assert tracked.run().state == "running"
+        tracked.post(client="late", exit_code=0)
+        assert (tracked.run().state, tracked.run().exit_code) == ("failed", 3)
+
+    def test_a_worker_that_ends_early_does_not_end_it(self, tracked: Tracked) -> None:
+        tracked.upsert()
+        tracked.post(client="primary", leads=True)
+        tracked.post(client="worker", exit_code=1)
+        assert tracked.run().state == "running"
+
+    def test_primaries_that_fall_silent_are_given_a_minute(self, tracked: Tracked) -> None:
         maintenance = tracked.maintenance()
         tracked.upsert()
-        tracked.post(client="worker")
-        tracked.post(client="primary", exit_code=0)
-        tracked.post(client="worker")
+        tracked.post(client="killed", leads=True)
+        tracked.post(client="primary", exit_code=0, leads=True)
         assert tracked.run().state == "running"
         tracked.pass_time(maintenance, OTHERS_SECONDS - 1)
         assert tracked.run().state == "running"

@@ -138,7 +138,7 @@ def test_attribute_path(life: dict[str, Any]) -> None:
 
 
 def test_attribute_mode(life: dict[str, Any], release: str) -> None:
-    assert _said(life, "mode") == ("online" if release == "0.19.11" else "absent: mode")
+    assert _said(life, "mode") == ("run" if release == "0.19.11" else "absent: mode")
 
 
 def test_attribute_offline(life: dict[str, Any]) -> None:
@@ -219,7 +219,7 @@ def test_get_project_url(life: dict[str, Any], release: str) -> None:
 
 
 def test_get_sweep_url(life: dict[str, Any], release: str) -> None:
-    _older(life, release, "get_sweep_url", None)
+    _older(life, release, "get_sweep_url", _said(life, "sweep_url"))
 
 
 def test_to_html(life: dict[str, Any]) -> None:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.compat.conftest import Area
-from tests.compat.sdk import CURRENT, Areas, Sdk
+from tests.compat.sdk import CURRENT, Areas, Sdk, hasty_tracker
 
 pytestmark = pytest.mark.timeout(400)
 WRITERS, ROWS = 4, 20
 
 
-def _make(sdk: Sdk) -> dict[str, Any]:
-    project = f"shared-{sdk.release}"
-    said = sdk.run("shared", project, str(WRITERS), str(ROWS))
-    return {"said": said, **sdk.run("dump", project)["shared"]}
+@pytest.fixture(scope="session")
+def soon_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A tracker that gives the other writers one second, and not a minute, to fall silent after one said it is over."""
+    with hasty_tracker(tmp_path_factory.mktemp("shared"), OTHERS_SECONDS=1.0) as base:
+        yield base
 
 
 @pytest.fixture
-def made(area: Area) -> dict[str, Any]:
+def made(area: Area, soon_over: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The run that all wrote."""
-    found: dict[str, Any] = area("shared", _make)
+
+    def make(sdk: Sdk) -> dict[str, Any]:
+        here = Sdk(sdk.release, soon_over, tmp_path_factory.mktemp("writers"))
+        project = f"shared-{sdk.release}"
+        said = here.run("shared", project, str(WRITERS), str(ROWS))
+        return {"said": said, **here.run("dump", project)["shared"]}
+
+    found: dict[str, Any] = area("shared", make)
     return found
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ import httpx
 import pytest
 
 from tests.compat.conftest import Area
-from tests.compat.sdk import Sdk
+from tests.compat.sdk import Sdk, hasty_tracker
 from tests.integration.tracker.process import KEY, until
 
 pytestmark = pytest.mark.timeout(400)
@@ -70,34 +67,11 @@ def test_alert(made: dict[str, Any]) -> None:
     assert made["runs"]["alerts"]["state"] == "finished"
 
 
-# The tracker as it is, but that a run is lost after three seconds of silence and not after five minutes.
-HASTY = """
-import sys
-from outrider_tracker.core import run_states
-run_states.LOST_SECONDS = 3.0
-from outrider_tracker.__main__ import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a tracker that soon gives a silent run up."""
-    folder = tmp_path_factory.mktemp("hasty")
-    (folder / "key").write_text(KEY)
-    command = [sys.executable, "-c", HASTY, "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1:0"]
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(
-            [*command, "--admin-key-file", str(folder / "key")], stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("{"):
-                yield json.loads(line)["http"]
-                break
-        process.kill()
+    """The address of a tracker that gives a silent run up after three seconds, and not after five minutes."""
+    with hasty_tracker(tmp_path_factory.mktemp("hasty"), LOST_SECONDS=3.0) as base:
+        yield base
 
 
 def test_crashed(hasty: str, release: str, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ with wandb.init(project=P, id="summary") as run:
     run.summary["gone"] = 1
     del run.summary["gone"]
     run.summary["array"] = np.arange(3)
-    out["summary_deep"] = plain(run.summary["deep"])
+    out["summary_deep"] = plain({key: run.summary["deep"][key] for key in list(run.summary["deep"].keys())})
     out["summary_read"] = run.summary["best"]
     out["summary_get"] = run.summary.get("absent", "default")
     out["summary_keys"] = sorted(run.summary.keys())

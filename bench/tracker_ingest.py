@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import secrets
 import shutil
 import sqlite3
 import struct
@@ -99,12 +100,14 @@ class Tracker:
     """The real process."""
 
     def __init__(self, data: Path) -> None:
+        self.key = secrets.token_hex(20)
+        key_file = data.with_suffix(".key")
+        key_file.parent.mkdir(parents=True, exist_ok=True)
+        key_file.write_text(self.key)
         command = [sys.executable, "-m", "outrider_tracker", "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+        command += ["--admin-key-file", str(key_file)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        match = re.search(r"is ([0-9a-f]{40})", self.process.stdout.readline())
-        assert match is not None
-        self.key = match.group(1)
         self.port = int(json.loads(self.process.stdout.readline())["http"].rpartition(":")[2])
 
     def memory(self) -> dict[str, float]:

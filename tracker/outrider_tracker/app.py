@@ -121,6 +121,7 @@ class Tracker:
             limits=self.limits,
             pool=self.clients,
             wake=self.line_decoder.wake,
+            lag=self.line_decoder.lag,
             public_url=settings.public_url,
             trusted=settings.trusted_proxies,
         )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from outrider_tracker import failpoints
+from outrider_tracker.decode.line_lag import LineLag
 from outrider_tracker.decode.rows import Decoded, decode
 from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
@@ -50,6 +51,7 @@ class LineDecoder:
         self._stop = threading.Event()
         self._wanted.set()
         self.stuck: set[int] = set()
+        self.lag = LineLag()
         self._thread = threading.Thread(target=self._run, name="line-decoder", daemon=True)
 
     def start(self) -> None:
@@ -72,6 +74,7 @@ class LineDecoder:
         while self._round():
             if self._stop.is_set():
                 return
+        self.lag.clear()
 
     def backlog(self) -> int:
         """Lines that are durable and not decoded."""
@@ -93,13 +96,13 @@ class LineDecoder:
     def _round(self) -> bool:
         """One step of every pending space. Whether any of them moved."""
         moved = False
-        waiting: list[tuple[Pending, Future[bool]]] = []
+        waiting: list[tuple[Pending, _Step, Future[bool]]] = []
         for place in self._store.readers.read(pending):
             if place.space in self.stuck:
                 continue
             step = self._read(place)
             if step is not None:
-                waiting.append((place, self._submit(place, step)))
+                waiting.append((place, step, self._submit(place, step)))
             if len(waiting) >= _AT_ONCE or self._stop.is_set():
                 moved = self._finish(waiting) or moved
             if self._stop.is_set():
@@ -110,13 +113,14 @@ class LineDecoder:
         now, most = self._store.clock(), self._store.max_series(place.entity)
         return self._store.writer.submit(lambda connection: _write(connection, place, step, now, most))
 
-    def _finish(self, waiting: list[tuple[Pending, Future[bool]]]) -> bool:
+    def _finish(self, waiting: list[tuple[Pending, _Step, Future[bool]]]) -> bool:
         """Waits for the steps under way. What breaks one of them stops its own space only; a restart tries again."""
         moved = False
-        for place, future in waiting:
+        for place, step, future in waiting:
             try:
                 if future.result():
                     moved = True
+                    self.lag.gone(place.run, sum(part.stop - part.start for part in step.to.parts))
                     self._publish([sdk_run_topic(place.run)])
                 else:
                     self._wanted.set()  # somebody changed the lines meanwhile: once more

@@ -16,6 +16,7 @@ from outrider_tracker.auth.gate import Gate
 from outrider_tracker.auth.signing import HmacSigner
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Principal
+from outrider_tracker.decode.line_lag import LineLag
 from outrider_tracker.limits import Limits
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.store import Store
@@ -50,6 +51,7 @@ class Wandb:
     limits: Limits
     pool: Executor
     wake: Callable[[], None] = lambda: None
+    lag: LineLag = field(default_factory=LineLag)
     public_url: str = ""
     trusted: Sequence[Network] = ()
     runs: RunCache = field(default_factory=RunCache)

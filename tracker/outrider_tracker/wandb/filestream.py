@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from outrider_tracker.wandb.run_cache import KnownRun
 MAX_BODY: Final = 11 << 20  # the client sends at most about 10 MiB at once
 MAX_UNPACKED: Final = 64 << 20
 MAX_CLIENT: Final = 128
+HOLD_SECONDS: Final = 10.0  # the client waits for an answer far longer
 MAX_EXIT: Final = 1 << 31
 FILES: Final = {
     "wandb-history.jsonl": LineFile.HISTORY,
@@ -103,12 +105,24 @@ class Filestream:
                 wandb.limits.check_storage(known.entity, len(body))
             outcome = await wandb.write(_job(known, posted, wandb.store.clock()), len(body), known.entity)
         failpoints.passing(failpoints.BEFORE_ANSWER)
-        if posted.batches:
-            wandb.wake()
         wandb.notifier.publish([sdk_run_topic(known.id)])
+        if posted.batches:
+            wandb.lag.came(known.id, sum(len(b.lines) for b in posted.batches if b.file is not LineFile.CONSOLE))
+            wandb.wake()
+            await self._let_decode(known.id)
         response = answer({"stopped": True} if outcome.stopped else {})
         response.headers.update(wandb.limits.pace(known.entity))
         return response
+
+    async def _let_decode(self, run: int) -> None:
+        """Holds the answer back while decoding is far behind this run: its writer then sends no faster than we decode."""
+        wandb, topic = self.wandb, sdk_run_topic(run)
+        deadline = time.monotonic() + HOLD_SECONDS
+        while wandb.lag.over(run) and not wandb.notifier.closed:
+            version, left = wandb.notifier.version(topic), deadline - time.monotonic()
+            if left <= 0 or not wandb.lag.over(run):
+                return
+            await wandb.notifier.wait(topic, version, left)
 
     async def _known(self, request: Request, entity: str, project: str, run: str) -> KnownRun:
         """The run, which whoever asks may write. RefusedError: 401, 403, 404.

@@ -46,7 +46,7 @@ class TestRunsTable:
             expect(row).to_contain_text(text)
 
     def test_filters_live_in_the_address(self, page: Page) -> None:
-        page.get_by_label("Filter by name or id").fill("resnet-50")
+        page.get_by_label("Filter by name, id or group").fill("resnet-50")
         expect(page.get_by_role("row")).to_have_count(2)  # its header and one Run
         expect(page).to_have_url(re.compile(r"\?q=resnet-50$"))
         page.get_by_label("State").select_option("Running")

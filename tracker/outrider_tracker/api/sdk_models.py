@@ -248,6 +248,8 @@ class ProjectSeries(Model):
     kind: Literal["system", "user"]
     lines: int
     last: Number | None
+    x: str | None = Field(description="The metric on x, where a run's code named one.")
+    hidden: bool = Field(description="All of them asked to show no chart of it.")
 
 
 class ProjectSeriesList(Model):

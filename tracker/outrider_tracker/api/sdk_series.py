@@ -45,15 +45,18 @@ def read(reader: SdkReader, run: SdkRun, key: str, wanted: Axis, points: int) ->
 
 
 def together(reader: SdkReader, runs: Sequence[SdkRun]) -> list[dict[str, Any]]:
-    """The keys that any of the runs has, and how many of them do. Blocking."""
+    """The keys that any of the runs has, and how many do. Hidden: all of them hide it. Blocking."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
-        for info in reader.list_series(run.id):
+        for item in listed(reader, run):
             known = found.setdefault(
-                (info.kind, info.key), {"key": info.key, "kind": info.kind, "lines": 0, "last": None}
+                (item["kind"], item["key"]),
+                {"key": item["key"], "kind": item["kind"], "lines": 0, "x": None, "hidden": True},
             )
             known["lines"] += 1
-            known["last"] = info.last
+            known["last"] = item["last"]
+            known["x"] = known["x"] or item["x"]
+            known["hidden"] = known["hidden"] and item["hidden"]
     return [found[name] for name in sorted(found)]
 
 

@@ -191,7 +191,7 @@ function drawn(colours: string[], look: Theme, faint: boolean): Pick<uPlot.Optio
   const named = colours.length <= NAMED;
   const means: uPlot.Series[] = colours.map((stroke) => ({ stroke, width: named ? 1.6 : 1, spanGaps: true, points: { show: false } }));
   const hidden: uPlot.Series = { width: 0, spanGaps: true, points: { show: false } };
-  const thin = (stroke: string): uPlot.Series => (faint ? { ...hidden, width: 1, stroke: faded(stroke, "59") } : hidden);
+  const thin = (stroke: string): uPlot.Series => (faint ? { ...hidden, width: 1, stroke: faded(stroke, "40") } : hidden);
   const bounds = named ? colours.flatMap((stroke) => [thin(stroke), thin(stroke)]) : [hidden, hidden];
   const first = 1 + colours.length;
   const bands: uPlot.Band[] = named

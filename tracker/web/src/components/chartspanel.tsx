@@ -99,6 +99,7 @@ export function ChartsPanel({ items, source, pending, error, empty }: { items: r
           <span className="name">X</span>
           <select
             className="axis"
+            aria-label="Horizontal axis"
             value={x}
             onChange={(event) => {
               setZoom(null);

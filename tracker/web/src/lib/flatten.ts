@@ -13,7 +13,7 @@ export function flattened(value: unknown): Entry[] {
   return made;
 }
 
-/** Values in the order of their names, with things that are shown elsewhere (images, tables …) as a word. */
+/** Values in the order of their names, without the client's own clock, and with things that are shown elsewhere (images, tables …) as a word. */
 export function folded(values: Record<string, unknown>): Record<string, unknown> {
   const word = (value: unknown): unknown => {
     if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
@@ -22,6 +22,7 @@ export function folded(values: Record<string, unknown>): Record<string, unknown>
   };
   return Object.fromEntries(
     Object.entries(values)
+      .filter(([key]) => key !== "_timestamp" && key !== "_wandb")
       .sort(([a], [b]) => a.localeCompare(b))
       .map(([key, value]) => [key, word(value)]),
   );

@@ -37,7 +37,7 @@ function columns(now: number, inProject: boolean): Column[] {
     {
       id: "name",
       header: "Name",
-      meta: { width: "minmax(180px, 2fr)" },
+      meta: { width: "minmax(150px, 2fr)" },
       cell: ({ row: { original: run } }) => {
         const { title, id } = titleOf(run);
         return (
@@ -53,7 +53,7 @@ function columns(now: number, inProject: boolean): Column[] {
     {
       id: "kind",
       header: "Kind",
-      meta: { width: "52px" },
+      meta: { width: "40px" },
       cell: ({ row: { original: run } }) => (
         <span className="muted" title={run.kind === "sdk" ? "What one wandb.init() made" : "A workload: all its ranks and attempts"}>
           {run.kind === "sdk" ? "SDK" : "Run"}
@@ -63,7 +63,7 @@ function columns(now: number, inProject: boolean): Column[] {
     {
       id: "project",
       header: "Project",
-      meta: { width: "minmax(100px, 1fr)" },
+      meta: { width: "minmax(90px, 1fr)" },
       cell: ({ row: { original: run } }) => (
         <Link to={projectPath(run.entity, run.project)} className="quietlink">
           <span className="muted">{run.entity}/</span>
@@ -74,7 +74,7 @@ function columns(now: number, inProject: boolean): Column[] {
     {
       id: "ranks",
       header: "Ranks",
-      meta: { width: "96px" },
+      meta: { width: "88px" },
       cell: ({ row: { original: run } }) =>
         run.kind === "sdk" ? (
           <span className="muted">–</span>
@@ -88,13 +88,13 @@ function columns(now: number, inProject: boolean): Column[] {
     {
       id: "group",
       header: "Group",
-      meta: { width: "minmax(60px, 0.7fr)" },
+      meta: { width: "minmax(56px, 0.6fr)" },
       cell: ({ row: { original: run } }) => run.group || <span className="muted">–</span>,
     },
     {
       id: "tags",
       header: "Tags",
-      meta: { width: "minmax(80px, 1fr)" },
+      meta: { width: "minmax(64px, 0.8fr)" },
       cell: ({ row: { original: run } }) => (
         <span className="tags" title={run.tags.join(", ")}>
           {run.tags.slice(0, 8).map((tag, index) => (
@@ -108,7 +108,7 @@ function columns(now: number, inProject: boolean): Column[] {
     {
       id: "workload",
       header: "Workload",
-      meta: { width: "minmax(110px, 1.2fr)" },
+      meta: { width: "minmax(90px, 1.1fr)" },
       cell: ({ row: { original: run } }) => {
         if (run.kind === "sdk") return run.host ? <span title={run.host}>{run.host}</span> : <span className="muted">–</span>;
         return run.workload?.name ? (
@@ -124,19 +124,19 @@ function columns(now: number, inProject: boolean): Column[] {
     {
       id: "started",
       header: "Started",
-      meta: { width: "100px" },
+      meta: { width: "94px" },
       cell: ({ row: { original: run } }) => <time title={moment(times(run).from)}>{ago(times(run).from, now)}</time>,
     },
     {
       id: "duration",
       header: "Duration",
-      meta: { width: "76px" },
+      meta: { width: "68px" },
       cell: ({ row: { original: run } }) => <span className="num">{instant(times(run).from) === null || (run.kind === "run" && !run.startedAt) ? "–" : between(times(run).from, times(run).until, now)}</span>,
     },
     {
       id: "failure",
       header: "What failed first",
-      meta: { width: "minmax(110px, 1fr)" },
+      meta: { width: "minmax(118px, 1fr)" },
       cell: ({ row: { original: run } }) =>
         run.kind === "sdk" ? (
           <span className="bad">{run.exitCode ? `exit code ${run.exitCode}` : ""}</span>
@@ -241,7 +241,7 @@ export function RunTable({ heading, fixed, none }: { heading: React.ReactNode; f
         rowKey={(run) => `${run.kind}/${run.entity}/${run.project}/${run.id}`}
         onEnd={more}
         onOpen={(run) => navigate(to(run))}
-        minWidth={1180}
+        minWidth={1160}
         sortable={false}
         empty={runs.isPending ? <Empty title="Loading…" /> : filtered ? <Empty title="No run matches these filters." /> : none}
       />

@@ -139,9 +139,15 @@ def encode_summaries(summaries: Sequence[Summary]) -> bytes:
 
 def decode_summaries(data: bytes) -> list[Summary]:
     """The roll-up of `encode_summaries`' bytes."""
+    flat = decode_flat(data)
+    return [Summary(*flat[start : start + 8]) for start in range(0, len(flat), 8)]
+
+
+def decode_flat(data: bytes) -> array[float]:
+    """The same, as the eight numbers of each summary one after the other."""
     flat = array("d")
     flat.frombytes(_unshuffle(zlib.decompress(data)))
-    return [Summary(*flat[start : start + 8]) for start in range(0, len(flat), 8)]
+    return flat
 
 
 _numbers: Final = attrgetter("time_low", "time_high", "step_low", "step_high", "low", "high", "sum", "finite")

@@ -11,7 +11,7 @@ from typing import Final
 
 from outrider_tracker.store.pointcodec import Summary
 from outrider_tracker.store.points import all_points
-from outrider_tracker.store.read_series import MAX_BUCKETS, Range, bucketed, summaries
+from outrider_tracker.store.read_series import MAX_BUCKETS, Range, bucketed, line_of, summaries
 from outrider_tracker.store.records import SeriesInfo, SeriesLine
 
 LABEL: Final = "/l:"  # system metrics of labelled writers: `cpu/l:rank_1`
@@ -63,11 +63,11 @@ def read_series(
         if axis.x == "metric":
             parts = _paired(connection, series, across[0], buckets) if across else []
             wanted = Range("step", axis.start, axis.stop)
+            xs, lows, highs, means = bucketed(parts, wanted, buckets)
         else:
             x = "step" if axis.x == "step" else "time"
             wanted = Range(x, axis.start + axis.zero, axis.stop + axis.zero)
-            parts = summaries(connection, series.id, wanted, buckets)
-        xs, lows, highs, means = bucketed(parts, wanted, buckets)
+            xs, lows, highs, means = line_of(connection, series.id, wanted, buckets)
         if axis.x == "relative":
             xs = [x - axis.zero for x in xs]
         if xs:

@@ -133,6 +133,10 @@ CREATE TABLE point_chunk (
   rollup BLOB NOT NULL          -- one summary for each 16 points
 );
 CREATE UNIQUE INDEX point_chunk_at ON point_chunk (series, first);
+-- All that a wide chart reads: without it each chunk's row costs a page of its own.
+CREATE INDEX point_chunk_summary ON point_chunk (
+  series, first, count, time_low, time_high, step_low, step_high, low, high, sum, finite
+);
 CREATE TABLE user_value (       -- config and summary of training code, the newest of each key
   source INTEGER NOT NULL, type TEXT NOT NULL, rank INTEGER NOT NULL, key TEXT NOT NULL, value_json TEXT NOT NULL,
   time REAL, PRIMARY KEY (source, type, rank, key)

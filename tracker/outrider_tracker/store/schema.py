@@ -186,6 +186,7 @@ CREATE TABLE sdk_run (
 );
 CREATE UNIQUE INDEX sdk_run_key ON sdk_run (project, name) WHERE deleted IS NULL;
 CREATE INDEX sdk_run_by_age ON sdk_run (project, created DESC, id DESC) WHERE deleted IS NULL;
+CREATE INDEX sdk_run_by_time ON sdk_run (created DESC, id DESC) WHERE deleted IS NULL;
 CREATE INDEX sdk_run_by_run ON sdk_run (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX sdk_run_alive ON sdk_run (heartbeat) WHERE state IN ('running', 'preempting') AND deleted IS NULL;
 

@@ -17,7 +17,7 @@ from outrider_tracker.store.logs import Data
 from outrider_tracker.store.points import SeriesKey
 from outrider_tracker.store.read_lines import render, split
 from outrider_tracker.store.read_series import Range, bucketed
-from outrider_tracker.store.records import Line, LostLine, LostRange, RunFilter
+from outrider_tracker.store.records import Line, LostLine, LostRange, Run, RunFilter
 from outrider_tracker.store.runs import Now, RunKey, SourceCounts, collected, put_run
 from outrider_tracker.store.sources import Join, Owner, join
 from outrider_tracker.store.store import Store
@@ -269,7 +269,7 @@ def test_runs_are_listed_newest_first_in_pages(tmp_path: Path) -> None:
         cursor = None
         while True:
             page = store.reader.list_runs(RunFilter(), 4, cursor)
-            seen += [run.id for run in page.items]
+            seen += [str(run.id) for run in page.items]
             cursor = page.next
             if cursor is None:
                 break
@@ -277,7 +277,9 @@ def test_runs_are_listed_newest_first_in_pages(tmp_path: Path) -> None:
         assert seen[0] == "run-24"
         only = store.reader.list_runs(RunFilter(Person("ada", roles={"a": Role.VIEWER})), 100)
         assert {run.entity for run in only.items} == {"a"}
-        assert "config" not in only.items[0].record
+        first = only.items[0]
+        assert isinstance(first, Run)
+        assert "config" not in first.record
         assert [run.id for run in store.reader.list_runs(RunFilter(q="N17"), 100).items] == ["run-17"]
         assert store.reader.list_runs(RunFilter(Person("ada")), 100).items == []
         whole = store.reader.get_run("run-3")

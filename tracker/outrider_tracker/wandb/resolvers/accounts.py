@@ -296,7 +296,7 @@ def _person(context: Context) -> Person:
 
 
 def _change(context: Context, job: Callable[[sqlite3.Connection], T]) -> T:
-    """Runs the job in the writer; what cannot be done is final for every client (409), with a sentence that says why."""
+    """Runs the job in the writer; what cannot be done is final for every client (409), and a sentence says why."""
     try:
         return context.write(job)
     except people.AccountError as error:

@@ -67,7 +67,7 @@ def read_line(
         values,
     ).fetchone()
     found = Columns()
-    if chunks >= buckets:
+    if 2 * chunks >= buckets:
         rows = connection.execute(
             f"SELECT {x}_low, {x}_high, low, high, sum, finite FROM point_chunk WHERE {inside} ORDER BY first",  # noqa: S608
             values,
@@ -88,7 +88,7 @@ def read_line(
 
 
 def fold(columns: Columns, between: tuple[float, float], buckets: int) -> Line | None:
-    """At most `buckets` equal parts of the range that hold something. None: an x that goes back, an odd number. Pure."""
+    """At most `buckets` equal parts of the range that hold something. None: x goes back, or is odd. Pure."""
     all_of = (columns.x_low, columns.x_high, columns.low, columns.high, columns.sum, columns.count)
     if not all(map(math.isfinite, map(sum, all_of))) or (columns.count and min(columns.count) < 1.0):
         return None

@@ -1,4 +1,4 @@
-"""A virtual environment for each W&B SDK release that the tracker supports:  python -m tools.sdk_venvs [RELEASE...]
+"""Virtual environments, one for each W&B SDK release that the tracker supports:  python -m tools.sdk_venvs [NAME...]
 
 Each is installed from its lock, `locks/compat-RELEASE.txt`, all files checked by hash, into the user's cache folder.
 Its folder carries the lock's hash, so that another lock makes another environment and one that is there never changes.
@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The current release, the five minors before it, and the last of 0.19. locks/update reads this list.
 RELEASES = ("0.31.0", "0.30.0", "0.29.0", "0.28.2", "0.27.2", "0.26.1", "0.19.11")
+# The current release once more, beside the libraries that people train with.
+INTEGRATIONS = "integrations"
 # What uv is asked to build with: the same interpreter minor for all, since the locks were made for it.
 PYTHON = Path(sys.executable)
 
@@ -29,7 +31,7 @@ class SdkError(Exception):
 
 
 def lock_of(release: str) -> Path:
-    """The lock of a release."""
+    """The lock of a release, or of INTEGRATIONS."""
     return ROOT / "locks" / f"compat-{release}.txt"
 
 
@@ -82,14 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make what is not there, or list the releases; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.sdk_venvs", description=__doc__)
     parser.add_argument("--list", action="store_true", help="print the releases and make nothing")
-    parser.add_argument("releases", nargs="*", metavar="RELEASE", help="only these; without any: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these releases; without any: all, and integrations"
+    )
     options = parser.parse_args(argv)
     if options.list:
         print(*RELEASES)
         return 0
     try:
-        for release in options.releases or RELEASES:
-            print(python_of(release))
+        for name in options.names or (*RELEASES, INTEGRATIONS):
+            print(python_of(name))
     except SdkError as error:
         print(f"sdk_venvs: {error}", file=sys.stderr)
         return 1

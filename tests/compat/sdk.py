@@ -19,6 +19,7 @@ from tests.integration.tracker.process import KEY, TrackerProcess
 from tools.sdk_venvs import RELEASES, python_of
 
 SCRIPTS = Path(__file__).parent / "scripts"
+INTEGRATIONS = Path(__file__).parent / "integrations/scripts"
 CURRENT, OLDEST = RELEASES[0], RELEASES[-1]
 # More than any script takes on two busy cores: a client with a server that is wrong would wait for ever.
 DEADLINE = 240.0
@@ -36,7 +37,6 @@ def environment(folder: Path, base: str, key: str = KEY) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "WANDB_BASE_URL": base,
         "WANDB_API_KEY": key,
         "WANDB_DIR": str(folder),
@@ -70,7 +70,8 @@ class Sdk:
 
     def start(self, script: str, *arguments: str, folder: Path, **extra: str) -> subprocess.Popen[str]:
         """Begins a script; what it writes goes to `output` in its folder."""
-        for source in (SCRIPTS / f"{script}.py", SCRIPTS / "reporting.py"):
+        sources = (SCRIPTS / f"{script}.py", INTEGRATIONS / f"{script}.py", SCRIPTS / "reporting.py")
+        for source in filter(Path.exists, sources):
             shutil.copy(source, folder)
         with (folder / "output").open("w") as output:
             return subprocess.Popen(

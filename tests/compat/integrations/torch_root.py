@@ -57,9 +57,9 @@ def packages(folder: Path, lock: Path) -> str:
     done = folder / inside / ".installed"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not done.exists():
-            uv = ROOT / ".venv/bin/uv"
+            uv, target = ROOT / ".venv/bin/uv", folder / inside
             _run(
-                uv, "pip", "install", "--quiet", "--link-mode=hardlink", "--require-hashes", "--target", folder / inside,
+                uv, "pip", "install", "--quiet", "--link-mode=hardlink", "--require-hashes", "--target", target,
                 "--no-deps", "--only-binary", ":all:", "--python-version", "3.13", "-r", lock,
             )  # fmt: skip
             # a folder on PYTHONPATH is none whose .pth files are read, and older releases need that of setuptools

@@ -6,7 +6,7 @@ OUT=${1:?usage: rootfs.sh FOLDER}
 LIB=/usr/lib/$(uname -m)-linux-gnu
 MIRROR=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/$' || echo http://deb.debian.org/debian)}
 mmdebstrap --quiet --architectures="$(dpkg --print-architecture)" --variant=extract \
-  --include=base-files,bash,dash,coreutils,sed,grep,findutils,tar,gzip,hostname,libc-bin,netbase,media-types,python3,python3-minimal,python3-pip,python3-venv,ca-certificates,tzdata \
+  --include=base-files,bash,dash,coreutils,sed,grep,findutils,tar,gzip,hostname,libc-bin,netbase,media-types,python3,python3-minimal,python3-pip,python3-venv,ca-certificates,tzdata,libstdc++6 \
   --dpkgopt=path-exclude='/usr/share/doc/*' --dpkgopt=path-exclude='/usr/share/man/*' --dpkgopt=path-exclude='/usr/share/locale/*' \
   --dpkgopt=path-exclude='/usr/share/i18n/*' --dpkgopt=path-exclude='/usr/share/info/*' --dpkgopt=path-exclude='/usr/share/perl*' \
   --dpkgopt=path-exclude="$LIB/gconv/*" --dpkgopt=path-exclude="$LIB/perl*" \

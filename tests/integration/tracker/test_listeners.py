@@ -122,7 +122,7 @@ def test_a_user_is_added_beside_a_running_tracker(tmp_path: Path, capsys: pytest
 WRONG = {
     "role": (["user", "add", "ada", "--entity", "ml:king"], "role admin, member or viewer"),
     "short key": (["user", "add", "ada", "--key", "secret"], "40 to 128 characters"),
-    "name": (["user", "add", "a/b"], "is no user name"),
+    "name": (["user", "add", "a/b"], "is no name"),
     "half of TLS": (["serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"], "belong together"),
     "half of a cluster": (["serve", "--listen", "127.0.0.1:0", "--issuer", "x"], "belong together"),
     "subject without cluster": (["serve", "--listen", "127.0.0.1:0", "--controller-subject", "x"], "--issuer"),

@@ -115,7 +115,7 @@ class Filestream:
         return response
 
     async def _let_decode(self, run: int) -> None:
-        """Holds the answer back while decoding is far behind this run: its writer sends no faster than we decode then."""
+        """Holds the answer back while decoding is far behind this run: its writer then sends no faster than that."""
         wandb, topic = self.wandb, sdk_run_topic(run)
         deadline = time.monotonic() + HOLD_SECONDS
         while wandb.lag.over(run) and not wandb.notifier.closed:

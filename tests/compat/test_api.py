@@ -243,7 +243,11 @@ def test_service_account(read: dict[str, Any]) -> None:
     assert read["service_account"][0]
 
 
-def test_api_keys(read: dict[str, Any]) -> None:
+def test_api_keys(read: dict[str, Any], release: str) -> None:
+    """One is made, opens, is listed by its name, and ends. 0.19 wants to read whole keys: only hashes are kept."""
+    if not newer(release, 20):
+        assert read["generated_key"] == "AuthenticationError"
+        return
     assert read["generated_key"] >= 40
     assert read["key_works"] == "admin"
     assert read["key_deleted"] is True

@@ -15,7 +15,7 @@ from tests.compat.sdk import SCRIPTS, environment
 from tools.sdk_venvs import RELEASES, ROOT, lock_of, python_of
 
 TABLE = Path(__file__).with_name("surface.md")
-STATES = re.compile(r"yes|absent|not tried|later: (artifacts|launch|sweeps)")
+STATES = re.compile(r"yes|absent|not tried|no: hashes|later: (artifacts|launch|sweeps)")
 
 
 @dataclass(frozen=True)

@@ -175,13 +175,17 @@ out["service_account"] = [
     bool(service.service_account) if hasattr(service, "service_account") else None,
 ]
 out["teams_of_viewer"] = plain(wandb.Api(timeout=30).viewer.teams)
-before = set(wandb.Api(timeout=30).viewer.api_keys)
-key = api.viewer.generate_api_key("for the test")
-out["generated_key"] = len(key or "")
-out["key_works"] = wandb.Api(timeout=30, api_key=key).viewer.username
-(listed,) = set(wandb.Api(timeout=30).viewer.api_keys) - before
-out["key_deleted"] = wandb.Api(timeout=30).viewer.delete_api_key(listed)
-out["key_refused"] = raised(lambda: wandb.Api(timeout=30, api_key=key).viewer.username)
+if wandb.__version__.startswith("0.19."):
+    # this release logs in with a key that it reads from the server, to make another one
+    out["generated_key"] = raised(api.viewer.generate_api_key, "for the test")
+else:
+    before = set(wandb.Api(timeout=30).viewer.api_keys)
+    key = api.viewer.generate_api_key("for the test")
+    out["generated_key"] = len(key or "")
+    out["key_works"] = wandb.Api(timeout=30, api_key=key).viewer.username
+    (listed,) = set(wandb.Api(timeout=30).viewer.api_keys) - before
+    out["key_deleted"] = wandb.Api(timeout=30).viewer.delete_api_key(listed)
+    out["key_refused"] = raised(lambda: wandb.Api(timeout=30, api_key=key).viewer.username)
 made = api.create_run(run_id="by-the-api", project=P, entity=run.entity)
 out["created_run"] = {"id": made.id, "state": made.state}
 report(out)

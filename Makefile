@@ -30,6 +30,10 @@ test: prerequisites venv lint check-web rider cluster-programs sdk-venvs ## ever
 	@if [[ $$(id -u) == 0 ]]; then $(PYTHON) -m tools.images build; fi
 	$(PYTHON) -m pytest $(PYTEST)
 
+.PHONY: compat
+compat: prerequisites venv web sdk-venvs ## the tests with the W&B SDK, for every release that is supported
+	OUTRIDER_SDK_RELEASES=all $(PYTHON) -m pytest -n 2 --dist loadscope tests/compat
+
 .PHONY: soak
 soak: prerequisites venv ## hostile requests at every door of the tracker, ten minutes each
 	OUTRIDER_FUZZ_SECONDS=600 $(PYTHON) -m pytest -s tests/fuzz

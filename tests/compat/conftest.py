@@ -6,7 +6,9 @@ release (`area`), and each test asserts its own part of it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,27 @@ from tests.compat.sdk import Areas, Sdk
 from tests.integration.tracker.process import TrackerProcess
 from tools.sdk_venvs import RELEASES
 
+HERE = Path(__file__).parent
+# Which releases are tried: "all", or else those where something would break first: the newest, the oldest of today's
+# kind, and 0.19. `make test` takes these, `make compat` and CI all of them.
+CHOICE = "OUTRIDER_SDK_RELEASES"
+
 Area = Callable[[str, Callable[[Sdk], Any]], Any]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the releases between for `make compat`; a mere list of the tests has them all."""
+    if os.environ.get(CHOICE) == "all" or config.option.collectonly:
+        return
+    between = [item for item in items if isinstance(item, pytest.Function) and _release(item) in RELEASES[1:-2]]
+    config.hook.pytest_deselected(items=between)
+    left = set(between)
+    items[:] = [item for item in items if item not in left]
+
+
+def _release(item: pytest.Function) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None or HERE not in item.path.parents else callspec.params.get("release")
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def complete(run: dict[str, Any], writers: int, rows: int) -> None:
 
 
 def test_every_row_of_every_writer(made: dict[str, Any]) -> None:
-    assert made["said"]["failed"] == []
+    assert made["said"]["failed"] is None
     complete(made, WRITERS, ROWS)
 
 
@@ -67,9 +67,9 @@ def test_shared_console_of_each_writer(made: dict[str, Any]) -> None:
 
 @pytest.mark.timeout(600)
 def test_sixty_four_writers(areas: Areas) -> None:
-    """In the current release only: 64 processes, each with the SDK's own service."""
+    """In the current release only: 64 processes at once, each with the SDK's own service."""
     project = "shared-64"
     sdk = areas.sdk(CURRENT)
     said = sdk.run("shared", project, "64", "5")
-    assert said["failed"] == []
+    assert said["failed"] is None
     complete(sdk.run("dump", project)["shared"], 64, 5)

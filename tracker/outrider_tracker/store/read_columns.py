@@ -18,6 +18,8 @@ from outrider_tracker.store import pointcodec
 from outrider_tracker.store.pointcodec import GROUP, Points
 from outrider_tracker.store.points import tail
 
+FINE_CHUNKS = 128  # of fewer than these the roll-ups are read; of more, chunks serve from half as many as buckets
+
 Line = tuple[list[float], list[float], list[float], list[float]]
 """x, min, max and mean of each bucket."""
 
@@ -67,7 +69,7 @@ def read_line(
         values,
     ).fetchone()
     found = Columns()
-    if 2 * chunks >= buckets:
+    if chunks >= buckets or chunks >= max(buckets // 2, FINE_CHUNKS):
         rows = connection.execute(
             f"SELECT {x}_low, {x}_high, low, high, sum, finite FROM point_chunk WHERE {inside} ORDER BY first",  # noqa: S608
             values,

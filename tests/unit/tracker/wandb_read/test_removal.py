@@ -28,7 +28,7 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
         connection.execute(
             "INSERT INTO alert (run, title, text, severity, wait, created) VALUES (?, 't', '', 'INFO', 0, 0)", (run,)
         )
-        connection.execute("INSERT INTO run_writer VALUES (?, 'w', 0, 0)", (run,))
+        connection.execute("INSERT INTO run_writer VALUES (?, 'w', 0, 0, 0)", (run,))
         connection.execute("INSERT INTO series (source, key, kind, scope) VALUES (?, 'loss', 'user', 'user')", (-run,))
     connection.execute("INSERT INTO point_tail SELECT id, 0, 1, x'00' FROM series")
 

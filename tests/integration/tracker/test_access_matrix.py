@@ -296,9 +296,19 @@ def reads_at_api(client: httpx.Client, project: str) -> dict[str, str]:
     answers = {
         "api Run": client.get(f"/api/v1/runs/ml/{project}/run-{project}"),
         "api ranks": client.get(f"/api/v1/runs/ml/{project}/run-{project}/ranks"),
+        "api streams": client.get(f"/api/v1/runs/ml/{project}/run-{project}/streams"),
+        "api SDK runs of a Run": client.get(f"/api/v1/runs/ml/{project}/run-{project}/sdk"),
         "api SDK run": client.get(f"/api/v1/runs/ml/{project}/kept"),
         "api series": client.get(f"/api/v1/runs/ml/{project}/kept/series"),
+        "api series data": client.get(f"/api/v1/runs/ml/{project}/kept/series/data", params={"key": "loss"}),
+        "api history": client.get(f"/api/v1/runs/ml/{project}/kept/history"),
+        "api console": client.get(f"/api/v1/runs/ml/{project}/kept/console", params={"last": 5}),
+        "api media": client.get(f"/api/v1/runs/ml/{project}/kept/media"),
+        "api alerts": client.get(f"/api/v1/runs/ml/{project}/kept/alerts"),
         "api files": client.get(f"/api/v1/runs/ml/{project}/kept/files"),
+        "api file": client.get(f"/api/v1/runs/ml/{project}/kept/files/content", params={"name": "a.txt"}),
+        "api project": client.get(f"/api/v1/projects/ml/{project}"),
+        "api project series": client.get(f"/api/v1/projects/ml/{project}/series", params={"run": "kept"}),
     }
     found = {name: plain(answer) for name, answer in answers.items()}
     listed = client.get("/api/v1/runs", params={"entity": "ml", "project": project})
@@ -326,9 +336,12 @@ def makes(client: httpx.Client, project: str) -> str:
     return graphql(client, UPSERT, entity="ml", project=project, name=uuid4().hex[:8])[0]
 
 
-def edits_at_api(client: httpx.Client, project: str) -> str:
-    """The UI's form."""
-    return plain(client.patch(f"/api/v1/runs/ml/{project}/kept", json={"notes": "n"}))
+def edits_at_api(client: httpx.Client, project: str) -> dict[str, str]:
+    """The UI's form, and its Stop."""
+    return {
+        "api edit": plain(client.patch(f"/api/v1/runs/ml/{project}/kept", json={"notes": "n"})),
+        "api stop": plain(client.post(f"/api/v1/runs/ml/{project}/kept/stop", json={})),
+    }
 
 
 def deletes(world: World, client: httpx.Client, project: str) -> dict[str, str]:

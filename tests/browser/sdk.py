@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from tests.browser.served import ADMIN_KEY
-from tests.compat.sdk import CURRENT, environment
+from tests.compat.sdk import CURRENT, DEFAULT_SIGNALS, environment
 from tools.sdk_venvs import python_of
 
 TRAINING: Final = Path(__file__).with_name("sdk_training.py")
@@ -22,7 +22,7 @@ DEADLINE: Final = 240.0  # seconds that all trainings together may take on two b
 
 
 def _command(what: str) -> list[str]:
-    return [str(python_of(CURRENT)), str(TRAINING), what]
+    return [*DEFAULT_SIGNALS, str(python_of(CURRENT)), str(TRAINING), what]
 
 
 def log_runs(url: str, folder: Path, what: str = "log") -> None:

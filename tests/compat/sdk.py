@@ -21,6 +21,8 @@ from tools.sdk_venvs import RELEASES, python_of
 SCRIPTS = Path(__file__).parent / "scripts"
 INTEGRATIONS = Path(__file__).parent / "integrations/scripts"
 CURRENT, OLDEST = RELEASES[0], RELEASES[-1]
+# The client interrupts a training by SIGINT, and whom a shell began in the background ignores that, with all it begins.
+DEFAULT_SIGNALS = ("env", "--default-signal")
 # More than any script takes on two busy cores: a client with a server that is wrong would wait for ever.
 DEADLINE = 240.0
 
@@ -75,7 +77,7 @@ class Sdk:
             shutil.copy(source, folder)
         with (folder / "output").open("w") as output:
             return subprocess.Popen(
-                [str(python_of(self.release)), f"{script}.py", *arguments],
+                [*DEFAULT_SIGNALS, str(python_of(self.release)), f"{script}.py", *arguments],
                 cwd=folder,
                 env={**environment(folder, self.base), "COMPAT_REPORT": str(folder / "report"), **extra},
                 stdin=subprocess.DEVNULL,

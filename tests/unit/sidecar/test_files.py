@@ -33,7 +33,8 @@ def test_patterns_mean_what_python_s_glob_means(pattern: str, tree: set[tuple[st
         expected = {
             os.path.normpath(path)
             for path in glob.glob(pattern, root_dir=folder, recursive=True, include_hidden=True)  # noqa: PTH207
-            if Path(folder, path).is_file()
+            # `a/**` of a file `a` gives `a/` in some releases of Python: no file has such a name
+            if not path.endswith("/") and Path(folder, path).is_file()
         }
         container = TrainerContainer("c", "/work", (Mount("/work", folder),))
         found = {match.name for match in find(container, "/work", [FileRule(pattern, "live")])}

@@ -11,10 +11,12 @@ from typing import Any
 def read_object(data: bytes, *, allow_nan: bool = False) -> dict[str, Any]:
     r"""The JSON object of the bytes. ValueError: no JSON, no object, too deep, NaN where not allowed, half characters.
 
-    A lone surrogate (`"\ud800"`) is valid JSON but no text: SQLite and UTF-8 cannot take it.
+    A lone surrogate (`"\ud800"`) is valid JSON but no text: SQLite and UTF-8 cannot take it. The bytes are UTF-8 and
+    nothing else: given bytes, `json.loads` would let coded surrogates pass, and guess at UTF-16.
     """
     try:
-        value = json.loads(data) if allow_nan else json.loads(data, parse_constant=_refuse)
+        text = data.decode()
+        value = json.loads(text) if allow_nan else json.loads(text, parse_constant=_refuse)
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:

@@ -59,7 +59,14 @@ def test_the_last_line_of_a_closed_generation_needs_no_newline() -> None:
     assert cut([Data(0, b"{}", 1.0)], 0, closed=False).lines == []
 
 
-@pytest.mark.parametrize("line", [b"[]", b"{", b"nonsense", b"[" * 50_000, b'{"a": "\\ud800"}', b"\xff", b"1" * 5000])
+# Among them half a character, escaped and coded, and another coding than UTF-8.
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"[]", b"{", b"nonsense", b"[" * 50_000, b"\xff", b"1" * 5000),
+        *(b'{"a": "\\ud800"}', b'{"a": "\xed\xa0\x80"}', '{"a": 1}'.encode("utf-16")),
+    ],
+)
 def test_what_is_no_object_is_none(line: bytes) -> None:
     """Hostile lines cost nothing but their count."""
     assert parse(line) is None

@@ -8,7 +8,6 @@ goes on.
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,15 +16,14 @@ from outrider_sidecar import contract
 from outrider_tracker import failpoints
 from outrider_tracker.decode import events, metrics
 from outrider_tracker.decode.lines import WINDOW, cut, parse
+from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import FEED, run_topic
 from outrider_tracker.store import points
-from outrider_tracker.store.errors import StorageFullError, StoreBrokenError, StoreError
+from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.logs import Snapshot, generation_end, pieces
 from outrider_tracker.store.store import Store
-from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
-RETRY_SECONDS: Final = 1.0
 _PENDING: Final = (
     "SELECT stream.id, stream.name, stream.kind, stream.container, stream.source, source.entity, source.run_id, "
     "stream.generation, stream.decoded_generation, stream.decoded FROM stream JOIN source ON source.id = stream.source "
@@ -58,51 +56,14 @@ class _Step:
     gathered: metrics.Gathered = field(default_factory=metrics.Gathered)
 
 
-class Decoder:
+class Decoder(Worker):
     """A thread that decodes whatever is pending. `wake` after each append; it also looks at its start."""
 
     def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None]) -> None:
+        super().__init__("decoder")
         self._store = store
         self._publish = publish
-        self._wanted = threading.Event()
-        self._stop = threading.Event()
-        self._wanted.set()
         self.stuck: set[int] = set()
-        self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
-
-    def start(self) -> None:
-        """Begins; what an earlier process left is decoded first."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Something was appended."""
-        self._wanted.set()
-
-    def close(self) -> None:
-        """Ends after the step at hand."""
-        self._stop.set()
-        self._wanted.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def drain(self) -> None:
-        """Decodes all that is pending now, in the caller's thread."""
-        while self._round():
-            if self._stop.is_set():
-                return
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._wanted.wait()
-            self._wanted.clear()
-            try:
-                self.drain()
-            except WriterClosedError:
-                return
-            except (StorageFullError, WriterBusyError, StoreBrokenError) as error:
-                say("decoder.waits", reason=str(error))
-                self._stop.wait(RETRY_SECONDS)
-                self._wanted.set()
 
     def _round(self) -> bool:
         """One step of every pending stream, events first. Whether any of them moved."""

@@ -9,7 +9,6 @@ decoded with that block. Lines that were decoded and are overwritten make the ru
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,16 +17,15 @@ from typing import Final
 from outrider_tracker import failpoints
 from outrider_tracker.decode.line_lag import LineLag
 from outrider_tracker.decode.rows import Decoded, decode
+from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import points
-from outrider_tracker.store.errors import StorageFullError, StoreBrokenError, StoreError
+from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.line_blocks import texts
 from outrider_tracker.store.store import Store
 from outrider_tracker.store.undecoded import Next, Pending, backlog, following, pending
-from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
-RETRY_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 1.0  # a wake-up is a hint; the tables are looked at this often all the same
 MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
 _AT_ONCE: Final = 8  # steps on their way to the writer
@@ -41,57 +39,25 @@ class _Step:
     found: Decoded
 
 
-class LineDecoder:
+class LineDecoder(Worker):
     """A thread that decodes whatever is pending. `wake` after each append; it also looks at its start."""
 
     def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None]) -> None:
+        super().__init__("line-decoder", POLL_SECONDS)
         self._store = store
         self._publish = publish
-        self._wanted = threading.Event()
-        self._stop = threading.Event()
-        self._wanted.set()
         self.stuck: set[int] = set()
         self.lag = LineLag()
-        self._thread = threading.Thread(target=self._run, name="line-decoder", daemon=True)
-
-    def start(self) -> None:
-        """Begins; what an earlier process left is decoded first."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Something was appended."""
-        self._wanted.set()
-
-    def close(self) -> None:
-        """Ends after the steps at hand."""
-        self._stop.set()
-        self._wanted.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def drain(self) -> None:
-        """Decodes all that is pending now, in the caller's thread."""
-        while self._round():
-            if self._stop.is_set():
-                return
-        self.lag.clear()
+        """Decodes all that is pending now, in the caller's thread; nobody is behind any more then."""
+        super().drain()
+        if not self._stop.is_set():
+            self.lag.clear()
 
     def backlog(self) -> int:
         """Lines that are durable and not decoded."""
         return self._store.readers.read(backlog)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._wanted.wait(POLL_SECONDS)
-            self._wanted.clear()
-            try:
-                self.drain()
-            except WriterClosedError:
-                return
-            except (StorageFullError, WriterBusyError, StoreBrokenError) as error:
-                say("line_decoder.waits", reason=str(error))
-                self._stop.wait(RETRY_SECONDS)
-                self._wanted.set()
 
     def _round(self) -> bool:
         """One step of every pending space. Whether any of them moved."""

@@ -1,0 +1,66 @@
+"""A thread that works off what is durable and not decoded yet: woken after appends, patient while the store is not."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from typing import Final
+
+from outrider_tracker.log import say
+from outrider_tracker.store.errors import StorageFullError, StoreBrokenError
+from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
+
+RETRY_SECONDS: Final = 1.0
+
+
+class Worker(ABC):
+    """Rounds until nothing moves, then waits to be woken, or for `poll` seconds. Its first round needs no waking.
+
+    `name` is the thread's, and (with _ for -) begins its events in the log.
+    """
+
+    def __init__(self, name: str, poll: float | None = None) -> None:
+        self._event = f"{name.replace('-', '_')}.waits"
+        self._poll = poll
+        self._wanted = threading.Event()
+        self._stop = threading.Event()
+        self._wanted.set()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begins; what an earlier process left is decoded first."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was appended."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Ends after the steps at hand."""
+        self._stop.set()
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def drain(self) -> None:
+        """Decodes all that is pending now, in the caller's thread."""
+        while self._round():
+            if self._stop.is_set():
+                return
+
+    @abstractmethod
+    def _round(self) -> bool:
+        """A step of everything that is pending. Whether anything moved."""
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wanted.wait(self._poll)
+            self._wanted.clear()
+            try:
+                self.drain()
+            except WriterClosedError:
+                return
+            except (StorageFullError, WriterBusyError, StoreBrokenError) as error:
+                say(self._event, reason=str(error))
+                self._stop.wait(RETRY_SECONDS)
+                self._wanted.set()

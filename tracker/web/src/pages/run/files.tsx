@@ -2,36 +2,17 @@ import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo } from "react";
 import type { FileEntry, Run } from "../../api/client";
 import { useFiles, type RunName } from "../../api/queries";
+import { fileColumns } from "../../components/filecolumns";
 import { DataTable } from "../../components/table";
 import { Empty, ErrorNote } from "../../components/ui";
-import { ago, bytes, integer, moment } from "../../lib/format";
 
 const POLICIES: Record<string, string> = { live: "as it changes", end: "at the end", now: "once" };
 
 function columns(now: number): ColumnDef<FileEntry>[] {
+  const { path, size, stored, digest, get } = fileColumns(now, (file) => `/api/v1/files/${encodeURIComponent(file.id ?? "")}/content`);
   return [
-    {
-      id: "path",
-      header: "Path",
-      accessorFn: (file) => file.path,
-      meta: { width: "minmax(240px, 3fr)" },
-      cell: ({ row: { original: file } }) => (
-        <span className="mono" title={file.path}>
-          {file.path}
-        </span>
-      ),
-    },
-    {
-      id: "size",
-      header: "Size",
-      accessorFn: (file) => file.size,
-      meta: { width: "96px", align: "right" },
-      cell: ({ row: { original: file } }) => (
-        <span className="num" title={`${integer(file.size)} bytes`}>
-          {bytes(file.size)}
-        </span>
-      ),
-    },
+    path,
+    size,
     {
       id: "versions",
       header: "Versions",
@@ -48,35 +29,9 @@ function columns(now: number): ColumnDef<FileEntry>[] {
       meta: { width: "minmax(140px, 1.4fr)" },
       cell: ({ row: { original: file } }) => <span title={file.pod ?? ""}>{file.pod ?? "–"}</span>,
     },
-    {
-      id: "stored",
-      header: "Stored",
-      accessorFn: (file) => file.storedAt,
-      meta: { width: "112px" },
-      cell: ({ row: { original: file } }) => <time title={moment(file.storedAt)}>{ago(file.storedAt, now)}</time>,
-    },
-    {
-      id: "digest",
-      header: "SHA-256",
-      enableSorting: false,
-      meta: { width: "112px" },
-      cell: ({ row: { original: file } }) => (
-        <code className="muted" title={file.sha256}>
-          {file.sha256.slice(0, 12)}
-        </code>
-      ),
-    },
-    {
-      id: "get",
-      header: "",
-      enableSorting: false,
-      meta: { width: "92px" },
-      cell: ({ row: { original: file } }) => (
-        <a href={`/api/v1/files/${encodeURIComponent(file.id ?? "")}/content`} download aria-label={`Download ${file.path}`}>
-          Download
-        </a>
-      ),
-    },
+    stored,
+    digest,
+    get,
   ];
 }
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from outrider_tracker.api import sdk_access, sdk_series
 from outrider_tracker.api.access import Access
-from outrider_tracker.api.errors import ERRORS, Door, invalid
+from outrider_tracker.api.errors import ERRORS, Door
 from outrider_tracker.api.models import SeriesData
 from outrider_tracker.api.sdk_models import Project, ProjectSeriesList
 from outrider_tracker.store.sdk_runs import SdkRun
@@ -61,17 +61,16 @@ def router(access: Access) -> APIRouter:
         project: str,
         names: Names,
         *,
-        key: Annotated[str, Query(min_length=1, max_length=1000)],
+        key: sdk_series.Key,
         x: sdk_series.X = "step",
         x_key: sdk_series.XKey = "",
-        points: Annotated[int, Query(ge=1, le=2000, description="At most so many buckets a line.")] = 400,
-        start: Annotated[float | None, Query(alias="from", allow_inf_nan=False)] = None,
-        to: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+        points: sdk_series.Buckets = 400,
+        start: sdk_series.From = None,
+        to: sdk_series.To = None,
     ) -> Any:
         """One key of several runs over each other: a line a run."""
         runs = await chosen(request, entity, project, names)
-        if start is not None and to is not None and start > to:
-            raise invalid(f"from ({start:g}) lies behind to ({to:g}): swap them.")
+        sdk_series.demand_order(start, to)
         wanted = sdk_series.axis(x, x_key, start, to)
         lines = await services.read(sdk_series.overlaid, sdk, runs, key, wanted, points)
         return JSONResponse({"key": key, "x": x, "lines": lines})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
@@ -39,12 +39,12 @@ def router(access: Access) -> APIRouter:
         project: str,
         run: str,
         *,
-        key: Annotated[str, Query(min_length=1, max_length=1000)],
+        key: sdk_series.Key,
         x: sdk_series.X = "time",
         x_key: sdk_series.XKey = "",
-        points: Annotated[int, Query(ge=1, le=2000, description="At most so many buckets a line.")] = 400,
-        start: Annotated[float | None, Query(alias="from", allow_inf_nan=False)] = None,
-        to: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+        points: sdk_series.Buckets = 400,
+        start: sdk_series.From = None,
+        to: sdk_series.To = None,
         kind: sdk_access.Kind = None,
     ) -> Any:
         """One key: a line a rank, in buckets of smallest, largest and mean value between `from` and `to` of x.
@@ -52,8 +52,7 @@ def router(access: Access) -> APIRouter:
         `relative` and `metric` are for SDK runs.
         """
         found = await sdk_access.either(access, await access.person(request), entity, project, run, kind=kind)
-        if start is not None and to is not None and start > to:
-            raise invalid(f"from ({start:g}) lies behind to ({to:g}): swap them.")
+        sdk_series.demand_order(start, to)
         if isinstance(found, sdk_access.Found):
             axis = sdk_series.axis(x, x_key, start, to)
             lines = await services.read(sdk_series.read, services.sdk, found.run, key, axis, points)

@@ -18,6 +18,16 @@ from outrider_tracker.store.sdk_runs import SdkRun
 
 X = Literal["time", "step", "relative", "metric"]
 XKey = Annotated[str, Query(alias="xKey", max_length=1000, description="The metric on x, where x is `metric`.")]
+Key = Annotated[str, Query(min_length=1, max_length=1000)]
+Buckets = Annotated[int, Query(ge=1, le=2000, description="At most so many buckets a line.")]
+From = Annotated[float | None, Query(alias="from", allow_inf_nan=False)]
+To = Annotated[float | None, Query(allow_inf_nan=False)]
+
+
+def demand_order(start: float | None, to: float | None) -> None:
+    """400 if the range ends before it begins."""
+    if start is not None and to is not None and start > to:
+        raise invalid(f"from ({start:g}) lies behind to ({to:g}): swap them.")
 
 
 def axis(x: X, key: str, start: float | None, stop: float | None) -> Axis:

@@ -171,8 +171,10 @@ def controller_manager(layout: Layout, state: State, keys: Credentials) -> Daemo
     ]
     if state.rooted:
         argv += [f"--cluster-cidr={state.addresses.pods}", "--allocate-node-cidrs=true", "--node-cidr-mask-size=24"]
-    else:  # made-up nodes need no pod networks, and a /16 has only 256 of them
-        argv.append("--allocate-node-cidrs=false")
+    else:
+        # Made-up nodes need no pod networks, and a /16 has only 256 of them. Pods that are bound to nodes which nobody
+        # registered are orphans to the garbage collector: it would remove them at any moment after 40 s.
+        argv += ["--allocate-node-cidrs=false", "--controllers=*,-pod-garbage-collector-controller"]
     return Daemon("kube-controller-manager", tuple(argv))
 
 

@@ -58,6 +58,11 @@ class Attempts:
         """When the next attempt began; None for the newest."""
         return next((start for n, start in self.starts if n > number), None)
 
+    @property
+    def replaced(self) -> frozenset[str]:
+        """UIDs of the pods whose place another one took."""
+        return frozenset(place.replaces for place in self.places.values() if place.replaces is not None)
+
     def covers(self, pod: PodView, number: int) -> bool:
         """Whether the pod took part in an attempt: it began in it, or lived through into it."""
         place = self.places.get(pod.uid)

@@ -56,7 +56,10 @@ class Reconcile(RuleBasedStateMachine):
             return
         self.world.api.remove(PODS, "team", f"{name}-0")
         job = next(j for j in self.world.api.all(JOBS) if j["metadata"]["name"] == name)
-        self.world.pod(job, f"{name}-0", **(running() if code is None else ended(code)))
+        # Times of pods are whole seconds: no pod starts, ends and is replaced within one.
+        self.world.now += 10
+        now = self.world.now
+        self.world.pod(job, f"{name}-0", **(running(now + 1) if code is None else ended(code, now + 5)))
 
     @rule(name=NAMES, kind=st.sampled_from(["Complete", "FailureTarget"]))
     def a_job_ends(self, name: str, kind: str) -> None:

@@ -11,6 +11,7 @@ from outrider_operator.controller.store import Store
 from outrider_operator.controller.workload_pass import workload_pass
 from outrider_operator.core.observed import pod_view
 from outrider_operator.core.retention import Retention
+from outrider_operator.core.times import rfc3339
 from outrider_operator.kube.api import JOBS, PODS, RUNS, Conflict, Object
 from tests.fakeapi.memory import MemoryApi
 from tests.fakeapi.tracker import MemoryTracker
@@ -82,7 +83,12 @@ class World:
     def job(self, name: str, *, uid: str = "", **spec: Any) -> Object:
         template = {"metadata": {"annotations": {"outrider.dev/inject": "true"}}, "spec": {"containers": []}}
         body = {"completions": 1, "parallelism": 1, "completionMode": "Indexed", "template": template, **spec}
-        meta = {"name": name, "namespace": "team", **({"uid": uid} if uid else {})}
+        meta = {
+            "name": name,
+            "namespace": "team",
+            "creationTimestamp": rfc3339(self.now),
+            **({"uid": uid} if uid else {}),
+        }
         return self.api.put(JOBS, {"metadata": meta, "spec": body, "status": {}})
 
     def pod(self, job: Object, name: str, **status: Any) -> Object:
@@ -90,6 +96,7 @@ class World:
         meta = {
             "name": name,
             "namespace": "team",
+            "creationTimestamp": rfc3339(self.now),
             "ownerReferences": [owner],
             "annotations": {"batch.kubernetes.io/job-completion-index": "0", "outrider.dev/injected": "yes"},
             "labels": {"outrider.dev/tracked": "true"},
@@ -103,17 +110,17 @@ class World:
         return str(self.runs()[name]["status"]["state"])
 
 
-def running() -> Object:
-    started = {"running": {"startedAt": "2026-11-21T12:00:01Z"}}
+def running(at: float = T0 + 1) -> Object:
+    started = {"running": {"startedAt": rfc3339(at)}}
     return {"phase": "Running", "containerStatuses": [{"name": "main", "state": started}]}
 
 
-def ended(code: int) -> Object:
+def ended(code: int, at: float = T0 + 9) -> Object:
     state = {
         "terminated": {
             "exitCode": code,
             "reason": "Error" if code else "Completed",
-            "finishedAt": "2026-11-21T12:00:09Z",
+            "finishedAt": rfc3339(at),
         }
     }
     return {"phase": "Failed" if code else "Succeeded", "containerStatuses": [{"name": "main", "state": state}]}

@@ -191,6 +191,11 @@ def test_a_pod_without_a_controller(bare: PodView, want: str) -> None:
     assert standing(bare, bare).state.value == want
 
 
+def test_a_pod_that_was_replaced_in_the_second_of_its_creation_is_not_counted_beside_its_replacement() -> None:
+    gone, new = pod(0, uid="old", gone=True), pod(0, uid="renewed")
+    assert standing(job(), gone, new, pod(1)).message == "2 of 2 pods have started"
+
+
 def test_the_start_is_that_of_the_first_container() -> None:
     """Of all pods, by the kubelet's word."""
     pods = (pod(0, trainers=(running(at=T0 + 5),)), pod(1, trainers=(running(at=T0 + 3),)))

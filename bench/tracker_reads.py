@@ -32,7 +32,7 @@ from load import Requests
 from tracker_ingest import LINES_A_BODY, Sender, data_frames, frame, log_lines
 from wandb_door import PROJECT, Door, posts
 
-from outrider_tracker.store import pointcodec
+from outrider_tracker.store import decoded, pointcodec
 from outrider_tracker.store.lines import LineBatch, LineFile, append_lines
 from outrider_tracker.store.points import CHUNK, SeriesKey
 from outrider_tracker.store.projects import ensure_project
@@ -107,8 +107,9 @@ def fill(data: Path, millions: list[float], ranks: int) -> None:
     for size in millions:
         for keys in KEYS:
             run = store.writer.run(lambda connection, size=size, keys=keys: _run(connection, name_of(size, keys), now))
+            decoding = store.writer.run(lambda connection, run=run: decoded.begin(connection, run))
             for key in range(keys):
-                filler.series(-run, SeriesKey(f"key{key}", "user", "user", None, ""), int(size * 1e6 / keys))
+                filler.series(-decoding, SeriesKey(f"key{key}", "user", "user", None, ""), int(size * 1e6 / keys))
     for rank in range(ranks):
         joined = Join(
             uid=f"rank-{rank}", owner=Owner(ENTITY, "", ENTITY), run="ranks", attempt=1, node_rank=rank, incarnation=0,

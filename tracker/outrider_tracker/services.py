@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import msgspec
+from starlette.responses import Response
 
 from outrider_tracker.core.principals import Person
 from outrider_tracker.notifier import Notifier
@@ -57,3 +61,16 @@ class Services:
         """Runs a blocking read (or key check) in the pool: `await services.read(services.reader.get_run, run_id)`."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.reads, lambda: work(*args, **kwargs))
+
+    async def answer(self, work: Callable[[], Any]) -> Response:
+        """Reads, shapes and writes an answer of JSON in the pool: what may be large is never made in the event loop."""
+        return await self.read(lambda: _answer(work()))
+
+
+def _answer(value: Any) -> Response:
+    """The JSON of a value without NaN and infinities."""
+    try:
+        body = msgspec.json.encode(value)
+    except (OverflowError, UnicodeEncodeError):  # integers beyond 64 bits, half characters: rare, and JSON all the same
+        body = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    return Response(body, media_type="application/json")

@@ -20,6 +20,7 @@ import pytest
 
 from outrider_tracker import failpoints
 from outrider_tracker.decode.line_decoder import LineDecoder
+from outrider_tracker.store.decoded import decoding_of
 from outrider_tracker.store.lines import LineFile, read_lines
 from outrider_tracker.store.store import Store
 from tests.integration.tracker.process import TrackerProcess
@@ -207,11 +208,12 @@ def _check_files(store: Store, run: int, ledger: Ledger) -> None:
 def _check_decoded(store: Store, run: int, rows: Sequence[dict[str, object]]) -> None:
     """Each row once: its number, its count, its image."""
     with store.readers.snapshot() as connection:
-        series = connection.execute("SELECT id FROM series WHERE source = ? AND key = 'x'", (-run,)).fetchone()
+        decoding = decoding_of(connection, run)
+        series = connection.execute("SELECT id FROM series WHERE source = ? AND key = 'x'", (-decoding,)).fetchone()
         counted = connection.execute(
-            "SELECT sum(count) FROM history_key WHERE run = ? AND key = 'x'", (run,)
+            "SELECT sum(count) FROM history_key WHERE decoding = ? AND key = 'x'", (decoding,)
         ).fetchone()
-        media = connection.execute("SELECT data_json FROM media WHERE run = ?", (run,)).fetchall()
+        media = connection.execute("SELECT data_json FROM media WHERE decoding = ?", (decoding,)).fetchall()
     values = [] if series is None else store.points.read_points(series[0])[2]
     assert Counter(values) == Counter(row["x"] for row in rows)
     assert (counted[0] or 0) == len(rows)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from outrider_tracker.api import sdk_access, sdk_series
@@ -52,7 +52,7 @@ def router(access: Access) -> APIRouter:
     async def list_series(request: Request, entity: str, project: str, names: Names) -> Any:
         """The metric keys of the chosen runs; runs that are not there are left out."""
         runs = await chosen(request, entity, project, names)
-        return {"items": await services.read(sdk_series.together, sdk, runs)}
+        return await services.answer(lambda: {"items": sdk_series.together(sdk, runs)})
 
     @made.get(f"{at}/series/data", response_model=SeriesData)
     async def read_series(
@@ -72,7 +72,7 @@ def router(access: Access) -> APIRouter:
         runs = await chosen(request, entity, project, names)
         sdk_series.demand_order(start, to)
         wanted = sdk_series.axis(x, x_key, start, to)
-        lines = await services.read(sdk_series.overlaid, sdk, runs, key, wanted, points)
-        return JSONResponse({"key": key, "x": x, "lines": lines})
+        read = partial(sdk_series.overlaid, sdk, runs, key, wanted, points)
+        return await services.answer(lambda: {"key": key, "x": x, "lines": read()})
 
     return made

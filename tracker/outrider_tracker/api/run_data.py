@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from outrider_tracker.api import sdk_access, sdk_answers, sdk_series
 from outrider_tracker.api.access import Access
 from outrider_tracker.api.errors import ERRORS, Door, invalid
 from outrider_tracker.api.models import FileList, SeriesData, SeriesList
+from outrider_tracker.store.records import SeriesLine
 
 
 def router(access: Access) -> APIRouter:
@@ -28,9 +30,8 @@ def router(access: Access) -> APIRouter:
         """Every metric key."""
         found = await sdk_access.either(access, await access.person(request), entity, project, run, kind=kind)
         if isinstance(found, sdk_access.Found):
-            return {"items": await services.read(sdk_series.listed, services.sdk, found.run)}
-        series = await services.read(reader.list_series, found.id)
-        return {"items": [each.to_json() for each in series]}
+            return await services.answer(lambda: {"items": sdk_series.listed(services.sdk, found.run)})
+        return await services.answer(lambda: {"items": [each.to_json() for each in reader.list_series(found.id)]})
 
     @made.get(f"{at}/series/data", response_model=SeriesData)
     async def read_series(
@@ -53,24 +54,23 @@ def router(access: Access) -> APIRouter:
         """
         found = await sdk_access.either(access, await access.person(request), entity, project, run, kind=kind)
         sdk_series.demand_order(start, to)
+        read: Callable[[], Sequence[SeriesLine]]
         if isinstance(found, sdk_access.Found):
             axis = sdk_series.axis(x, x_key, start, to)
-            lines = await services.read(sdk_series.read, services.sdk, found.run, key, axis, points)
+            read = partial(sdk_series.read, services.sdk, found.run, key, axis, points)
         elif x in {"relative", "metric"}:
             raise invalid(f"x={x} is for SDK runs: a Run's charts go by time or step.")
         else:
-            lines = await services.read(reader.read_series, found.id, key, x=x, points=points, start=start, stop=to)
-        # A thousand ranks make a million numbers: to_json made them sound, a second look would only take time.
-        return JSONResponse({"key": key, "x": x, "lines": [line.to_json() for line in lines]})
+            read = partial(reader.read_series, found.id, key, x=x, points=points, start=start, stop=to)
+        return await services.answer(lambda: {"key": key, "x": x, "lines": [line.to_json() for line in read()]})
 
     @made.get(f"{at}/files", response_model=FileList)
     async def list_files(request: Request, entity: str, project: str, run: str, *, kind: sdk_access.Kind = None) -> Any:
         """The newest version of each saved path of each pod, or of each name of an SDK run."""
         found = await sdk_access.either(access, await access.person(request), entity, project, run, kind=kind)
         if isinstance(found, sdk_access.Found):
-            kept = await services.read(services.sdk.list_files, found.run.id)
-            return {"items": [sdk_answers.file(each) for each in kept]}
-        files = await services.read(reader.list_files, found.id)
-        return {"items": [file.to_json() for file in files]}
+            kept = partial(services.sdk.list_files, found.run.id)
+            return await services.answer(lambda: {"items": [sdk_answers.file(each) for each in kept()]})
+        return await services.answer(lambda: {"items": [file.to_json() for file in reader.list_files(found.id)]})
 
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -10,16 +11,19 @@ from starlette.requests import Request
 from outrider_tracker.api import sdk_access, sdk_answers
 from outrider_tracker.api.access import Access
 from outrider_tracker.api.errors import ERRORS, Door, invalid
-from outrider_tracker.api.models import RankList, RunState, StreamList
+from outrider_tracker.api.models import RankList, Run, RunState, RunSummary, StreamList
 from outrider_tracker.api.sdk_models import AnyRun, AnyRunList, SdkRunList
 from outrider_tracker.store.records import Run as StoredRun
 from outrider_tracker.store.records import RunFilter
 from outrider_tracker.store.sdk_runs import SdkRun as StoredSdkRun
 
 
-def _record(run: StoredRun) -> dict[str, Any]:
-    """A Run as it is shown: the address decides which project it is in, whatever the record says."""
-    return {**run.to_json(), "project": run.project, "kind": "run"}
+def _shown(run: StoredRun, model: type[RunSummary]) -> dict[str, Any]:
+    """A Run as far as the model knows it: its record may be that of a newer controller.
+
+    The address decides which project it is in, whatever the record says.
+    """
+    return model.model_validate({**run.to_json(), "project": run.project, "kind": "run"}).model_dump(mode="json")
 
 
 def router(access: Access) -> APIRouter:
@@ -30,7 +34,7 @@ def router(access: Access) -> APIRouter:
 
     def shown(run: StoredRun | StoredSdkRun) -> dict[str, Any]:
         if isinstance(run, StoredRun):
-            return _record(run)
+            return _shown(run, RunSummary)
         return sdk_answers.summary(run, services.sdk.now, services.sdk.serving_since)
 
     @made.get("", response_model=AnyRunList)
@@ -53,7 +57,7 @@ def router(access: Access) -> APIRouter:
             page = await services.read(reader.list_runs, chosen, limit, cursor or None)
         except ValueError as error:
             raise invalid("The cursor is none of this tracker's: begin again without it.") from error
-        return {"items": [shown(run) for run in page.items], "next": page.next}
+        return await services.answer(lambda: {"items": [shown(run) for run in page.items], "next": page.next})
 
     at = "/{entity}/{project}/{run}"
 
@@ -63,7 +67,7 @@ def router(access: Access) -> APIRouter:
         person = await access.person(request)
         found = await sdk_access.either(access, person, entity, project, run, kind=kind)
         if isinstance(found, StoredRun):
-            return _record(found)
+            return await services.answer(partial(_shown, found, Run))
         return await sdk_access.whole(access, person, found)
 
     @made.get(f"{at}/sdk", response_model=SdkRunList)
@@ -78,14 +82,13 @@ def router(access: Access) -> APIRouter:
     async def list_ranks(request: Request, entity: str, project: str, run: str) -> Any:
         """Every rank of every attempt."""
         found = await access.run(await access.person(request), entity, project, run)
-        ranks = await services.read(reader.list_ranks, found.id)
-        return {"items": [rank.to_json() for rank in ranks]}
+        return await services.answer(lambda: {"items": [rank.to_json() for rank in reader.list_ranks(found.id)]})
 
     @made.get(f"{at}/streams", response_model=StreamList)
     async def list_streams(request: Request, entity: str, project: str, run: str) -> Any:
         """Every stream of every pod, also of those that no rank is known for."""
         found = await access.run(await access.person(request), entity, project, run)
-        streams = await services.read(reader.list_run_streams, found.id)
-        return {"items": [stream.to_json() for stream in streams]}
+        listed = partial(reader.list_run_streams, found.id)
+        return await services.answer(lambda: {"items": [stream.to_json() for stream in listed()]})
 
     return made

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Query
+from starlette.responses import Response
 
 from outrider_sidecar import contract
 from outrider_tracker.api import sdk_answers
@@ -94,17 +95,20 @@ async def readable(access: Access, person: Person, runs: Sequence[SdkRun]) -> li
     return kept
 
 
-async def whole(access: Access, person: Person, found: Found) -> dict[str, Any]:
+async def whole(access: Access, person: Person, found: Found) -> Response:
     """The run in full, as this person may see it."""
-    services, sdk = access.services, access.services.sdk
-    return sdk_answers.whole(
-        found.run,
-        found.project,
-        await services.read(sdk.metadata, found.run.id),
-        user=await services.read(sdk.user_name, found.run.user),
-        of=await linked(access, person, found.run.run_id),
-        parent=await services.read(sdk.parent_of, found.run),
-        may_write=found.may(person, Action.WRITE),
-        now=sdk.now,
-        serving_since=sdk.serving_since,
+    sdk = access.services.sdk
+    of = await linked(access, person, found.run.run_id)
+    return await access.services.answer(
+        lambda: sdk_answers.whole(
+            found.run,
+            found.project,
+            sdk.metadata(found.run.id),
+            user=sdk.user_name(found.run.user),
+            of=of,
+            parent=sdk.parent_of(found.run),
+            may_write=found.may(person, Action.WRITE),
+            now=sdk.now,
+            serving_since=sdk.serving_since,
+        )
     )

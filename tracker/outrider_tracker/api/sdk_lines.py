@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from outrider_tracker.api import sdk_access
@@ -70,11 +69,7 @@ def router(access: Access) -> APIRouter:
     ) -> Any:
         """Rows of history as they were logged, by step."""
         found = await sdk_access.sdk_run(access, await access.person(request), entity, project, run)
-        rows = read_rows(await services.read(services.sdk.history, found.run.id, start, limit + 1))
-        more = step_of(rows[limit]) if len(rows) > limit else None
-        if more == start:
-            more += 1  # so many rows of one step: going on there would never end
-        return JSONResponse({"rows": jsontext.finite(rows[:limit]), "next": more})
+        return await services.answer(lambda: _history(services, found.run, start, limit))
 
     @made.get("/{entity}/{project}/{run}/console", response_model=Console)
     async def read_console(
@@ -104,18 +99,28 @@ def router(access: Access) -> APIRouter:
             count = limit if last is None else last
             page = await services.read(services.sdk.console, found.run.id, client, before=before, limit=count)
         writers = await services.read(services.sdk.console_writers, found.run)
-        return {
-            "client": page.client,
-            "branch": page.branch,
-            "start": page.start,
-            "end": page.end,
-            "count": page.count,
-            "version": page.version,
-            "lines": [_line(number, text) for number, text in page.lines],
-            "writers": [{"client": each.client, "lines": each.lines} for each in writers],
-        }
+        return await services.answer(
+            lambda: {
+                "client": page.client,
+                "branch": page.branch,
+                "start": page.start,
+                "end": page.end,
+                "count": page.count,
+                "version": page.version,
+                "lines": [_line(number, text) for number, text in page.lines],
+                "writers": [{"client": each.client, "lines": each.lines} for each in writers],
+            }
+        )
 
     return made
+
+
+def _history(services: Services, run: SdkRun, start: int, limit: int) -> dict[str, Any]:
+    rows = read_rows(services.sdk.history(run.id, start, limit + 1))
+    more = step_of(rows[limit]) if len(rows) > limit else None
+    if more == start:
+        more += 1  # so many rows of one step: going on there would never end
+    return {"rows": jsontext.finite(rows[:limit]), "next": more}
 
 
 def _line(number: int, text: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.requests import Request
 
 from outrider_tracker.api import bodies, headers, sdk_access, sdk_answers
@@ -66,7 +66,7 @@ def router(access: Access) -> APIRouter:
     async def list_media(request: Request, entity: str, project: str, run: str) -> Any:
         """Every key under which images, tables, histograms … were logged."""
         found = await find(request, entity, project, run)
-        return {"items": [camel(each) for each in await services.read(sdk.list_media, found.run.id)]}
+        return await services.answer(lambda: {"items": [camel(each) for each in sdk.list_media(found.run.id)]})
 
     @made.get(f"{at}/media/data", response_model=MediaData)
     async def read_media(
@@ -83,7 +83,9 @@ def router(access: Access) -> APIRouter:
         media = await services.read(sdk.media_at, found.run.id, key, step)
         if media is None:
             raise missing(f"media under {key!r} in run {run!r}")
-        return {**camel(media), "items": [sdk_answers.media_item(item) for item in media.items]}
+        return await services.answer(
+            lambda: {**camel(media), "items": [sdk_answers.media_item(item) for item in media.items]}
+        )
 
     @made.get(f"{at}/table", response_model=TableRows)
     async def read_table(
@@ -106,7 +108,7 @@ def router(access: Access) -> APIRouter:
         except FileTooLargeError:
             message = f"The table has {file.size} bytes: too many to be shown row by row. Download the file."
             raise ApiError(413, TOO_LARGE, message) from None
-        return JSONResponse(jsontext.finite(camel(page)))
+        return await services.answer(lambda: jsontext.finite(camel(page)))
 
     @made.get(f"{at}/alerts", response_model=AlertList)
     async def list_alerts(request: Request, entity: str, project: str, run: str) -> Any:

@@ -103,7 +103,7 @@ def router(access: Access) -> APIRouter:
                 answer = await follower.wait(services, request, wait)
         except KeyError as error:
             raise missing(f"generation {generation} of stream {stream}") from error
-        return answer.to_json()
+        return await services.answer(answer.to_json)
 
     @made.get("/{stream}/bytes", response_class=Response, responses=BYTES)
     async def read_bytes(

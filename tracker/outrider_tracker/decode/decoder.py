@@ -19,7 +19,8 @@ from outrider_tracker.decode.lines import WINDOW, cut, parse
 from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import FEED, run_topic
-from outrider_tracker.store import points
+from outrider_tracker.store import decoded
+from outrider_tracker.store.decoded import Found
 from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.logs import Snapshot, generation_end, pieces
 from outrider_tracker.store.store import Store
@@ -60,8 +61,7 @@ class Decoder(Worker):
     """A thread that decodes whatever is pending. `wake` after each append; it also looks at its start."""
 
     def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None]) -> None:
-        super().__init__("decoder")
-        self._store = store
+        super().__init__(store, "decoder")
         self._publish = publish
         self.stuck: set[int] = set()
 
@@ -165,7 +165,7 @@ def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, now: 
         return False
     for event in step.events:
         events.apply(connection, pending.source, event, now)
-    points.append(connection, pending.source, gathered.series, now, most)
+    decoded.put(connection, pending.source, Found(gathered.series), now, most)
     connection.executemany(
         "INSERT OR REPLACE INTO user_value (source, type, rank, key, value_json, time) VALUES (?, ?, ?, ?, ?, ?)",
         [(pending.source, *key, text, time) for key, (text, time) in gathered.values.items()],

@@ -16,18 +16,18 @@ from typing import Final
 
 from outrider_tracker import failpoints
 from outrider_tracker.decode.line_lag import LineLag
-from outrider_tracker.decode.rows import Decoded, decode
+from outrider_tracker.decode.rows import decode
 from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
-from outrider_tracker.store import points
+from outrider_tracker.store import decoded
+from outrider_tracker.store.decoded import Found
 from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.line_blocks import texts
 from outrider_tracker.store.store import Store
 from outrider_tracker.store.undecoded import Next, Pending, backlog, following, pending
 
 POLL_SECONDS: Final = 1.0  # a wake-up is a hint; the tables are looked at this often all the same
-MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
 _AT_ONCE: Final = 8  # steps on their way to the writer
 
 
@@ -36,15 +36,14 @@ class _Step:
     """The lines of one step, and what they mean."""
 
     to: Next
-    found: Decoded
+    found: Found
 
 
 class LineDecoder(Worker):
     """A thread that decodes whatever is pending. `wake` after each append; it also looks at its start."""
 
     def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None]) -> None:
-        super().__init__("line-decoder", POLL_SECONDS)
-        self._store = store
+        super().__init__(store, "line-decoder", POLL_SECONDS)
         self._publish = publish
         self.stuck: set[int] = set()
         self.lag = LineLag()
@@ -56,8 +55,9 @@ class LineDecoder(Worker):
             self.lag.clear()
 
     def backlog(self) -> int:
-        """Lines that are durable and not decoded."""
-        return self._store.readers.read(backlog)
+        """Lines that are durable and not decoded, and portions that wait to be spread."""
+        with self._store.readers.snapshot() as connection:
+            return backlog(connection) + decoded.waiting(connection)
 
     def _round(self) -> bool:
         """One step of every pending space. Whether any of them moved."""
@@ -144,28 +144,6 @@ def _write(connection: sqlite3.Connection, place: Pending, step: _Step, now: flo
     )
     if changed.rowcount != 1:
         return False
-    points.append(connection, -place.run, found.series, now, most)
-    _write_keys(connection, place.run, found)
-    connection.executemany(
-        "INSERT INTO media (run, key, step, type, data_json) VALUES (?, ?, ?, ?, ?)",
-        [(place.run, item.key, item.step, item.type, item.data) for item in found.media],
-    )
+    decoded.put(connection, -decoded.begin(connection, place.run), found, now, most)
     failpoints.passing(failpoints.LINE_DECODE_BEFORE_COMMIT)
     return True
-
-
-def _write_keys(connection: sqlite3.Connection, run: int, found: Decoded) -> None:
-    counted = [(run, *key, item.count, item.last_json()) for key, item in found.keys.items()]
-    if not counted:
-        return
-    (held,) = connection.execute("SELECT count(*) FROM history_key WHERE run = ?", (run,)).fetchone()
-    room = max(0, MAX_KEYS - held)
-    if len(counted) > room:
-        known = set(connection.execute("SELECT key, type FROM history_key WHERE run = ?", (run,)))
-        fresh = [item for item in counted if (item[1], item[2]) not in known]
-        counted = [item for item in counted if (item[1], item[2]) in known] + fresh[:room]
-    connection.executemany(
-        "INSERT INTO history_key (run, key, type, count, last_json) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (run, key, type) DO UPDATE SET count = count + excluded.count, last_json = excluded.last_json",
-        counted,
-    )

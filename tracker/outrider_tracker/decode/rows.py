@@ -8,31 +8,28 @@ writer, so that each has a line of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from outrider_tracker.core.columns import Gathered, KeyCount, Media, gather
+from outrider_tracker.core.columns import Gathered, gather
 from outrider_tracker.core.rows import read_rows
+from outrider_tracker.store.decoded import Found
 from outrider_tracker.store.lines import LineFile
 from outrider_tracker.store.pointcodec import Points
 from outrider_tracker.store.points import SeriesKey
 
 
-@dataclass(slots=True)
-class Decoded:
-    """What lines of one file of one writer come to. Of events only the points count."""
+def decode(lines: Sequence[str], file: LineFile, client: str, received: float) -> Found:
+    """All that lines of one file of one writer say; of events only the points count.
 
-    series: dict[SeriesKey, Points] = field(default_factory=dict)
-    keys: dict[tuple[str, str], KeyCount] = field(default_factory=dict)
-    media: list[Media] = field(default_factory=list)
-    malformed: int = 0
-
-
-def decode(lines: Sequence[str], file: LineFile, client: str, received: float) -> Decoded:
-    """All that the lines say. `received`: the time (Unix seconds) of rows that bring none."""
+    `received`: the time (Unix seconds) of rows that bring none.
+    """
     found = gather(read_rows(lines), received)
     if file is LineFile.EVENTS:
-        return Decoded(_series(found, "system", "node", client), malformed=found.malformed)
-    return Decoded(_series(found, "user", "user", ""), found.keys, found.media, found.malformed)
+        return Found(_series(found, "system", "node", client))
+    return Found(
+        _series(found, "user", "user", ""),
+        [(*name, counted.count, counted.last_json()) for name, counted in found.keys.items()],
+        [(item.key, item.step, item.type, item.data) for item in found.media],
+    )
 
 
 def _series(found: Gathered, kind: str, scope: str, container: str) -> dict[SeriesKey, Points]:

@@ -7,7 +7,9 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from outrider_tracker.log import say
+from outrider_tracker.store import decoded
 from outrider_tracker.store.errors import StorageFullError, StoreBrokenError
+from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
 RETRY_SECONDS: Final = 1.0
@@ -19,7 +21,8 @@ class Worker(ABC):
     `name` is the thread's, and (with _ for -) begins its events in the log.
     """
 
-    def __init__(self, name: str, poll: float | None = None) -> None:
+    def __init__(self, store: Store, name: str, poll: float | None = None) -> None:
+        self._store = store
         self._event = f"{name.replace('-', '_')}.waits"
         self._poll = poll
         self._wanted = threading.Event()
@@ -44,9 +47,17 @@ class Worker(ABC):
 
     def drain(self) -> None:
         """Decodes all that is pending now, in the caller's thread."""
-        while self._round():
-            if self._stop.is_set():
-                return
+        moved = True
+        while moved and not self._stop.is_set():
+            # What earlier steps kept comes first: points of a series are written in their order.
+            self._spread()
+            moved = self._round()
+
+    def _spread(self) -> None:
+        """Writes what is kept, portion by portion: others have their turn with the writer in between."""
+        if self._store.readers.read(decoded.waiting):
+            while self._store.writer.run(decoded.spread) and not self._stop.is_set():
+                pass
 
     @abstractmethod
     def _round(self) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from outrider_tracker import failpoints
-from outrider_tracker.store import points
+from outrider_tracker.store import decoded
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.line_blocks import BLOCK_BYTES, BLOCK_LINES, Packed, Segment, pack, resolve, texts
@@ -75,7 +75,7 @@ def compact_lines(readers: Readers, writer: Writer) -> int:
     joined = sum(_compact_space(readers, writer, _Space(row[0], LineFile(row[1]), row[2], row[3])) for row in rows)
     for _ in range(_SWEEPS):
         if not writer.run(lambda connection: sweep_lines(connection, _SWEPT_AT_ONCE)) and not writer.run(
-            lambda connection: points.sweep_dropped(connection, _SWEPT_AT_ONCE)
+            lambda connection: decoded.sweep(connection, _SWEPT_AT_ONCE)
         ):
             break
     return joined

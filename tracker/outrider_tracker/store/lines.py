@@ -17,7 +17,7 @@ from outrider_sidecar import contract
 from outrider_tracker import failpoints
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rows import steps_of, without_step
-from outrider_tracker.store import points
+from outrider_tracker.store import decoded
 from outrider_tracker.store.line_blocks import BLOCK_LINES, Packed, Segment, pack, segments, texts
 
 MAX_LINE: Final = 1 << 53  # numbers of lines are exact in every client's arithmetic
@@ -203,12 +203,12 @@ def delete_lines(connection: sqlite3.Connection, run: int) -> None:
     connection.execute(
         "UPDATE line_space SET run = -id, decoded = newest, base_decoded = base_count WHERE run = ?", (run,)
     )
-    _drop_decoded(connection, run)
+    decoded.give_up(connection, run)
 
 
 def restart(connection: sqlite3.Connection, run: int, branch: int) -> None:
     """Drops what was decoded of the run; the decoder begins again with the lines of this branch."""
-    _drop_decoded(connection, run)
+    decoded.give_up(connection, run)
     connection.execute(
         "UPDATE line_space SET decoded = 0, base_decoded = 0 WHERE run = ? AND branch = ?", (run, branch)
     )
@@ -396,9 +396,3 @@ def _stand_on(
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, branch, file, client) DO NOTHING",
         (*key, space, kept, kept, now),
     )
-
-
-def _drop_decoded(connection: sqlite3.Connection, run: int) -> None:
-    points.drop(connection, -run)
-    connection.execute("DELETE FROM history_key WHERE run = ?", (run,))
-    connection.execute("DELETE FROM media WHERE run = ?", (run,))

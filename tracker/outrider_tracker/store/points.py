@@ -7,7 +7,6 @@ committed if the tail is still there, so that the writer never waits for the pac
 from __future__ import annotations
 
 import math
-import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from outrider_tracker.store.writer import Writer
 CHUNK: Final = 1000
 SEAL_SECONDS: Final = 300.0
 MAX_SERIES: Final = 50_000  # of one run (or of a source without one); more is refused and counted
-_DROPPED: Final = -(1 << 62)  # owners below it are nobody: what they hold is to be removed
 _ASKED_AT_ONCE: Final = (1, 4, 16, 64, 256)
 _SEALED_AT_ONCE: Final = 64  # series packed before one transaction takes them …
 _POINTS_AT_ONCE: Final = 50_000  # … or about this many points
@@ -110,15 +108,9 @@ def _series_of_run(connection: sqlite3.Connection, source: int) -> int:
     return int(row[0])
 
 
-def drop(connection: sqlite3.Connection, owner: int) -> None:
-    """Takes all series from their owner, within the caller's transaction; `sweep_dropped` removes them."""
-    nobody = _DROPPED - secrets.randbits(60)
-    connection.execute("UPDATE series SET source = ?, tail_count = 0 WHERE source = ?", (nobody, owner))
-
-
-def sweep_dropped(connection: sqlite3.Connection, most: int) -> int:
-    """Removes at most `most` series that were dropped, with their points. How many."""
-    dropped = [row[0] for row in connection.execute("SELECT id FROM series WHERE source < ? LIMIT ?", (_DROPPED, most))]
+def remove(connection: sqlite3.Connection, owner: int, most: int) -> int:
+    """Removes at most `most` series of an owner, with their points. How many."""
+    dropped = [row[0] for row in connection.execute("SELECT id FROM series WHERE source = ? LIMIT ?", (owner, most))]
     for table, column in (("point_tail", "series"), ("point_chunk", "series"), ("series", "id")):
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(series,) for series in dropped])  # noqa: S608
     return len(dropped)

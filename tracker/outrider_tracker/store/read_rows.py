@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from outrider_tracker.core.columns import AXES, gather
 from outrider_tracker.core.rows import read_rows, step_of, steps_of, value_at
+from outrider_tracker.store.decoded import decoding_of, kept_keys
 from outrider_tracker.store.line_blocks import MAX_STEP, Segment, segments, texts
 from outrider_tracker.store.lines import LineFile, newest_spaces
 from outrider_tracker.store.points import some_steps
@@ -101,12 +102,15 @@ def key_statistics(connection: sqlite3.Connection, run: int) -> dict[str, Any]:
 
     What is not decoded yet is counted here, if it is little.
     """
+    decoding = decoding_of(connection, run)
     counts: dict[tuple[str, str], tuple[int, str | None]] = {
         (key, kind): (count, last)
         for key, kind, count, last in connection.execute(
-            "SELECT key, type, count, last_json FROM history_key WHERE run = ? ORDER BY key, type", (run,)
+            "SELECT key, type, count, last_json FROM history_key WHERE decoding = ? ORDER BY key, type", (decoding,)
         )
     }
+    for key, kind, count, last in kept_keys(connection, decoding):
+        counts[key, kind] = counts.get((key, kind), (0, None))[0] + count, last
     for lines in _undecoded(connection, run):
         for pair, found in gather(read_rows(lines), 0.0).keys.items():
             counts[pair] = counts.get(pair, (0, None))[0] + found.count, found.last_json()
@@ -247,9 +251,10 @@ def _taken(found: Iterable[Sequence[str]], wanted: _Wanted) -> Iterator[tuple[in
 
 def _places_for(connection: sqlite3.Connection, run: int, wanted: _Wanted, total: int, samples: int) -> Sequence[int]:
     """Places to look at, more where the rarest key is not in each row."""
+    decoding = decoding_of(connection, run)
     held = [
         connection.execute(
-            "SELECT ifnull(sum(count), 0) FROM history_key WHERE run = ? AND key = ?", (run, key)
+            "SELECT ifnull(sum(count), 0) FROM history_key WHERE decoding = ? AND key = ?", (decoding, key)
         ).fetchone()[0]
         for key in wanted.keys
     ]
@@ -261,11 +266,12 @@ def _rare_steps(
     connection: sqlite3.Connection, run: int, wanted: _Wanted, total: int, samples: int
 ) -> list[float] | None:
     """Steps of the rarest of the keys by its points, None if none is rare."""
+    decoding = decoding_of(connection, run)
     rows = [
         row
         for key in wanted.keys
         for row in connection.execute(
-            "SELECT count, id FROM series WHERE source = ? AND key = ? AND kind = 'user'", (-run, key)
+            "SELECT count, id FROM series WHERE source = ? AND key = ? AND kind = 'user'", (-decoding, key)
         )
     ]
     count, series = min(rows, default=(total, 0))

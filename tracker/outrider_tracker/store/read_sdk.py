@@ -16,6 +16,7 @@ from outrider_tracker.core.table_file import TablePage
 from outrider_tracker.store import lines, projects, read_rows, read_sdk_series, sdk_runs
 from outrider_tracker.store.blobs import BlobFolder
 from outrider_tracker.store.database import Readers
+from outrider_tracker.store.decoded import decoding_of
 from outrider_tracker.store.lines import LineFile
 from outrider_tracker.store.projects import Project
 from outrider_tracker.store.read_sdk_series import Axis
@@ -211,26 +212,28 @@ class SdkReader:
         with self._readers.snapshot() as connection:
             rows = connection.execute(
                 # `type` is taken from the row with the highest step: SQLite's rule for a bare column beside one max().
-                "SELECT key, type, count(*), (SELECT min(step) FROM media AS low WHERE low.run = media.run AND "
-                "low.key = media.key), max(step) FROM media WHERE run = ? GROUP BY key ORDER BY key",
-                (run,),
+                "SELECT key, type, count(*), (SELECT min(step) FROM media AS low WHERE low.decoding = media.decoding "
+                "AND low.key = media.key), max(step) FROM media WHERE decoding = ? GROUP BY key ORDER BY key",
+                (decoding_of(connection, run),),
             )
             return [MediaKey(key, media.kind_of(name), count, first, last) for key, name, count, first, last in rows]
 
     def media_at(self, run: int, key: str, step: int | None) -> MediaStep | None:
         """What stood under a key at the step, or at the last one before it; None asks for the newest."""
         with self._readers.snapshot() as connection:
+            decoding = decoding_of(connection, run)
             steps = [
                 int(row[0])
                 for row in connection.execute(
-                    "SELECT DISTINCT step FROM media WHERE run = ? AND key = ? AND step IS NOT NULL "
+                    "SELECT DISTINCT step FROM media WHERE decoding = ? AND key = ? AND step IS NOT NULL "
                     "ORDER BY step DESC LIMIT ?",
-                    (run, key, MAX_STEPS),
+                    (decoding, key, MAX_STEPS),
                 )
             ][::-1]
             at = next((each for each in reversed(steps) if step is None or each <= step), steps[0] if steps else None)
             rows = connection.execute(
-                "SELECT data_json FROM media WHERE run = ? AND key = ? AND step IS ? ORDER BY id", (run, key, at)
+                "SELECT data_json FROM media WHERE decoding = ? AND key = ? AND step IS ? ORDER BY id",
+                (decoding, key, at),
             ).fetchall()
         if not rows:
             return None

@@ -1,4 +1,4 @@
-"""Charts of SDK runs: their points lie in the PointStore under minus the run's id."""
+"""Charts of SDK runs: their points lie in the PointStore under minus the run's decoding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from outrider_tracker.store.decoded import decoding_of
 from outrider_tracker.store.pointcodec import Summary
 from outrider_tracker.store.points import all_points
 from outrider_tracker.store.read_series import MAX_BUCKETS, Range, bucketed, line_of, summaries
@@ -40,7 +41,8 @@ def list_series(connection: sqlite3.Connection, run: int) -> list[SeriesInfo]:
     """Every key by kind and key; a labelled system metric is one key with a line for each label."""
     found: dict[tuple[str, str], SeriesInfo] = {}
     rows = connection.execute(
-        "SELECT key, kind, scope, count, last FROM series WHERE source = ? ORDER BY kind, key, scope", (-run,)
+        "SELECT key, kind, scope, count, last FROM series WHERE source = ? ORDER BY kind, key, scope",
+        (-decoding_of(connection, run),),
     )
     for key, kind, scope, count, last in rows:
         stem = key.partition(LABEL)[0] if kind == "system" else key
@@ -80,7 +82,7 @@ def _find(connection: sqlite3.Connection, run: int, key: str) -> list[_Series]:
     rows = connection.execute(
         "SELECT id, key, count FROM series WHERE source = ? AND (key = ? OR (kind = 'system' AND key > ? AND key < ?)) "
         "ORDER BY key",
-        (-run, key, key + LABEL, key + LABEL[:-1] + chr(ord(LABEL[-1]) + 1)),
+        (-decoding_of(connection, run), key, key + LABEL, key + LABEL[:-1] + chr(ord(LABEL[-1]) + 1)),
     )
     return [_Series(series, found.removeprefix(key).removeprefix(LABEL), count) for series, found, count in rows]
 

@@ -215,16 +215,22 @@ CREATE TABLE line_block (
 );
 CREATE INDEX line_block_at ON line_block (space, first, count, step_low, step_high, bytes);
 CREATE INDEX line_block_by_seq ON line_block (space, seq);
+-- Owns what was decoded of a run's lines (store/decoded.py); minus its id owns series. Without a run: to be removed.
+CREATE TABLE decoding (id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER);
+CREATE UNIQUE INDEX decoding_by_run ON decoding (run);
+-- What was decoded and is too much for one transaction: a portion in each row, oldest first.
+CREATE TABLE kept (id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX kept_by_owner ON kept (owner);
 -- Decoded from lines of history. `type`: number, string, image-file …; `last_json`: the newest value, if short.
 CREATE TABLE history_key (
-  run INTEGER NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, count INTEGER NOT NULL, last_json TEXT,
-  PRIMARY KEY (run, key, type)
-) WITHOUT ROWID;
+  id INTEGER PRIMARY KEY, decoding INTEGER NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, count INTEGER NOT NULL,
+  last_json TEXT, UNIQUE (decoding, key, type)
+);
 CREATE TABLE media (            -- values with a _type: what the run's page shows
-  id INTEGER PRIMARY KEY, run INTEGER NOT NULL, key TEXT NOT NULL, step INTEGER, type TEXT NOT NULL,
+  id INTEGER PRIMARY KEY, decoding INTEGER NOT NULL, key TEXT NOT NULL, step INTEGER, type TEXT NOT NULL,
   data_json TEXT NOT NULL
 );
-CREATE INDEX media_by_run ON media (run, key, step);
+CREATE INDEX media_at ON media (decoding, key, step);
 -- Files of SDK runs: the newest content of each name.
 CREATE TABLE run_file (
   run INTEGER NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, updated REAL NOT NULL,

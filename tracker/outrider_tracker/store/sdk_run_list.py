@@ -159,7 +159,8 @@ def _fields(query: RunQuery) -> Callable[[str, Bindings], Field]:
             return mongo.json_field(_SUMMARY, mongo.plain_paths(segments), bind)
         if name.startswith("keys_info.keys."):
             key = bind.add(name.removeprefix("keys_info.keys."))
-            found = f"EXISTS (SELECT 1 FROM history_key WHERE history_key.run = sdk_run.id AND key = {key})"  # noqa: S608
+            found = "EXISTS (SELECT 1 FROM decoding JOIN history_key ON history_key.decoding = decoding.id "
+            found += f"WHERE decoding.run = sdk_run.id AND key = {key})"
             return Field(f"CASE WHEN {found} THEN 'object' END", "NULL")
         if name == "state":
             return Field("'text'", state_sql(bind.add(query.now), bind.add(query.serving_since)))

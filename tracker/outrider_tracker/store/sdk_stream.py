@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from outrider_sidecar import contract
@@ -23,7 +23,8 @@ MAX_WRITERS: Final = 10_000
 class Posted:
     """A post. `client`: the writer in shared mode, else "". `exit_code` None: the run goes on.
 
-    `leads`: it tells of files that only a primary writer sends.
+    `leads`: it tells of files that only a primary writer sends. Making one writes the summary's JSON: do it outside
+    the writer.
     """
 
     batches: Sequence[LineBatch] = ()
@@ -32,6 +33,11 @@ class Posted:
     preempting: bool = False
     exit_code: int | None = None
     leads: bool = False
+    summary_json: str | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.summary is not None:
+            object.__setattr__(self, "summary_json", jsontext.write(self.summary))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +198,11 @@ def _others_live(connection: sqlite3.Connection, run: int, client: str, now: flo
 
 def _put_summary(connection: sqlite3.Connection, run: int, posted: Posted) -> None:
     """The whole summary; in shared mode its keys are put over those of the other writers."""
-    summary = posted.summary
+    text = posted.summary_json
     if posted.client:
-        (text,) = connection.execute("SELECT summary_json FROM sdk_run WHERE id = ?", (run,)).fetchone()
-        summary = {**json.loads(text), **(summary or {})}
-    connection.execute("UPDATE sdk_run SET summary_json = ? WHERE id = ?", (jsontext.write(summary), run))
+        (known,) = connection.execute("SELECT summary_json FROM sdk_run WHERE id = ?", (run,)).fetchone()
+        text = jsontext.write({**json.loads(known), **(posted.summary or {})})
+    connection.execute("UPDATE sdk_run SET summary_json = ? WHERE id = ?", (text, run))
 
 
 def end_silent(connection: sqlite3.Connection, now: float) -> list[int]:

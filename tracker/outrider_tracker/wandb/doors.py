@@ -15,7 +15,8 @@ from outrider_tracker.core import jsontext
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.wandb import filestream, uploads
 from outrider_tracker.wandb.composition import Wandb
-from outrider_tracker.wandb.engine import Question
+from outrider_tracker.wandb.context import Context
+from outrider_tracker.wandb.engine import Engine, Question
 from outrider_tracker.wandb.errors import answer, door
 from outrider_tracker.wandb.nodes import default_entity
 
@@ -60,12 +61,7 @@ class Doors:
         size, tenant = MAX_BODY if announced is None else min(announced, MAX_BODY), default_entity(principal)
         wandb.limits.admit(tenant, size)
         with wandb.limits.body(size, tenant):
-            question = read_question(await http.read_body(request, MAX_BODY))
-            found = await wandb.work(wandb.engine.answer, question, context)
-        response = _json(found.body, found.status)
-        if found.retry_after is not None:
-            response.headers["Retry-After"] = str(found.retry_after)
-        return response
+            return await wandb.work(_answer, wandb.engine, await http.read_body(request, MAX_BODY), context)
 
     async def telemetry(self, request: Request) -> Response:  # noqa: ARG002
         """`POST /sdk/otel/v1/metrics`: the client's reports about itself, which nobody here wants."""
@@ -86,7 +82,14 @@ def read_question(body: bytes) -> Question:
     return Question(read.query, read.variables or {}, read.operationName or None)
 
 
-def _json(body: dict[str, Any], status: int) -> Response:
-    """JSON that any reader takes: numbers that it lacks become texts, as W&B does it."""
-    text = jsontext.write(body)
-    return Response(text.encode(), status, media_type="application/json", headers={"Cache-Control": "no-store"})
+def _answer(engine: Engine, body: bytes, context: Context) -> Response:
+    """All of it in the pool: question and answer may be large, and the event loop is everybody's.
+
+    The JSON is such that any reader takes it: numbers that it lacks become texts, as W&B does it.
+    """
+    found = engine.answer(read_question(body), context)
+    text = jsontext.write(found.body).encode()
+    response = Response(text, found.status, media_type="application/json", headers={"Cache-Control": "no-store"})
+    if found.retry_after is not None:
+        response.headers["Retry-After"] = str(found.retry_after)
+    return response

@@ -38,7 +38,7 @@ from outrider_tracker.wandb.errors import answer, door
 from outrider_tracker.wandb.run_cache import KnownRun
 
 MAX_BODY: Final = 11 << 20  # the client sends at most about 10 MiB at once
-MAX_UNPACKED: Final = 64 << 20
+MAX_UNPACKED: Final = 24 << 20
 MAX_CLIENT: Final = 128
 HOLD_SECONDS: Final = 10.0  # the client waits for an answer far longer
 MAX_EXIT: Final = 1 << 31

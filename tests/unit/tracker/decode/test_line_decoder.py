@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from outrider_tracker.decode import line_decoder
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.notifier import sdk_run_topic
-from outrider_tracker.store import compaction, lines, undecoded
+from outrider_tracker.store import compaction, decoded, lines, points, undecoded
 from outrider_tracker.store.compaction import ClaimLostError
 from outrider_tracker.store.lines import LineBatch, LineFile
+from outrider_tracker.store.read_rows import key_statistics
 from outrider_tracker.store.store import Store
 from tests.integration.tracker.process import until
 
 NOW = 1.0
+OWNER = "-(SELECT id FROM decoding WHERE run = 1)"
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def append(store: Store, first: int, *values: float, file: LineFile = LineFile.H
 def values(store: Store) -> list[float]:
     """Those of x, in order of steps."""
     with store.readers.snapshot() as connection:
-        found = connection.execute("SELECT id FROM series WHERE source = -1 AND key = 'x'").fetchone()
+        found = connection.execute(f"SELECT id FROM series WHERE source = {OWNER} AND key = 'x'").fetchone()
     if found is None:
         return []
     _, steps, numbers = store.points.read_points(found[0])
@@ -149,7 +153,7 @@ def test_the_thread_decodes_and_tells(store: Store) -> None:
     until(lambda: decoder.backlog() == 0, "all is decoded")
     decoder.close()
     with store.readers.snapshot() as connection:
-        found = connection.execute("SELECT kind, count FROM series WHERE source = -1 ORDER BY kind").fetchall()
+        found = connection.execute(f"SELECT kind, count FROM series WHERE source = {OWNER} ORDER BY kind").fetchall()
     assert found == [("system", 1), ("user", 2)]
     assert set(told) == {sdk_run_topic(1)}
 
@@ -167,6 +171,77 @@ def test_series_beyond_the_bound_are_refused(store: Store) -> None:
     store.max_series = lambda _: 2
     drain(store)
     with store.readers.snapshot() as connection:
-        counts = connection.execute("SELECT key, count FROM series WHERE source = -1 ORDER BY key").fetchall()
+        counts = connection.execute(f"SELECT key, count FROM series WHERE source = {OWNER} ORDER BY key").fetchall()
         assert counts == [("a", 2), ("b", 1)]
         assert [text for _, text in lines.read_lines(connection, 1, LineFile.HISTORY, 0, 9)] == list(batch.lines)
+
+
+def wide(store: Store, step: int, keys: int) -> None:
+    """A row with so many keys."""
+    text = json.dumps({"_step": step, **{f"k{key}": key + step for key in range(keys)}})
+    batch = LineBatch(LineFile.HISTORY, "", step, [text])
+    store.writer.run(lambda connection: lines.append_lines(connection, 1, 0, batch, assign_steps=False, now=NOW))
+
+
+def all_values(store: Store) -> dict[str, list[float]]:
+    """Of each key, in the order of its points."""
+    with store.readers.snapshot() as connection:
+        found = connection.execute(f"SELECT key, id FROM series WHERE source = {OWNER}").fetchall()
+    return {key: list(store.points.read_points(series)[2]) for key, series in found}
+
+
+class TestWideRows:
+    """What one row says may be too much for one transaction, which all tenants share."""
+
+    KEYS = 3 * decoded.PORTION + 7
+
+    def wanted(self, *steps: int) -> dict[str, list[float]]:
+        return {f"k{key}": [float(key + step) for step in steps] for key in range(self.KEYS)}
+
+    def test_every_key_has_its_points_in_order(self, store: Store) -> None:
+        wide(store, 0, self.KEYS)
+        wide(store, 1, self.KEYS)
+        drain(store)
+        wide(store, 2, self.KEYS)
+        drain(store)
+        assert all_values(store) == self.wanted(0, 1, 2)
+
+    def test_no_transaction_writes_more_than_a_portion(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes: list[int] = []
+        append_points = points.append
+
+        def counted(connection: sqlite3.Connection, owner: int, batches: Any, now: float, most: float) -> int:
+            sizes.append(len(batches))
+            return append_points(connection, owner, batches, now, most)
+
+        monkeypatch.setattr(points, "append", counted)
+        wide(store, 0, self.KEYS)
+        drain(store)
+        assert sum(sizes) == self.KEYS
+        assert max(sizes) <= decoded.PORTION
+
+    def test_what_was_kept_when_the_process_died_is_spread_by_the_next_one(self, store: Store) -> None:
+        """Nothing twice, nothing missing; statistics know of it meanwhile."""
+        wide(store, 0, self.KEYS)
+        place, step = begun(store)
+        assert store.writer.run(lambda connection: line_decoder._write(connection, place, step, NOW, 1e9))
+        assert store.writer.run(decoded.spread)
+        with store.readers.snapshot() as connection:
+            assert len(key_statistics(connection, 1)["keys"]) == self.KEYS + 1
+        assert 0 < len(all_values(store)) < self.KEYS
+        wide(store, 1, self.KEYS)
+        drain(store)
+        assert all_values(store) == self.wanted(0, 1)
+
+    def test_what_was_kept_of_lines_that_are_replaced_is_given_up(self, store: Store) -> None:
+        wide(store, 0, self.KEYS)
+        place, step = begun(store)
+        store.writer.run(lambda connection: line_decoder._write(connection, place, step, NOW, 1e9))
+        append(store, 0, 5.0)
+        drain(store)
+        assert all_values(store) == {"x": [5.0]}
+        while store.writer.run(lambda connection: decoded.sweep(connection, 100)):
+            pass
+        with store.readers.snapshot() as connection:
+            assert connection.execute("SELECT DISTINCT key FROM series").fetchall() == [("x",)]
+            assert decoded.waiting(connection) == 0

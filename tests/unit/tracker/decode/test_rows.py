@@ -12,29 +12,30 @@ from hypothesis import strategies as st
 
 from outrider_tracker.core.columns import MAX_X, gather
 from outrider_tracker.core.rows import read_row, read_rows, step_of, steps_of, value_at
-from outrider_tracker.decode.rows import Decoded, decode
+from outrider_tracker.decode.rows import decode
+from outrider_tracker.store.decoded import Found
 from outrider_tracker.store.lines import LineFile
 from outrider_tracker.store.points import SeriesKey
 
 NOW = 1_700_000_000.0
 
 
-def history(*lines: str) -> Decoded:
+def history(*lines: str) -> Found:
     """Decoded history."""
     return decode(lines, LineFile.HISTORY, "", NOW)
 
 
-def points(found: Decoded, key: str) -> list[tuple[float, float, float]]:
+def points(found: Found, key: str) -> list[tuple[float, float, float]]:
     """Times, steps and values of a key of history."""
     series = found.series[SeriesKey(key, "user", "user", None, "")]
     return list(zip(series.times, series.steps, series.values, strict=True))
 
 
-def types(found: Decoded) -> dict[str, set[tuple[str, int]]]:
+def types(found: Found) -> dict[str, set[tuple[str, int]]]:
     """Types of each key with their counts."""
     answer: dict[str, set[tuple[str, int]]] = {}
-    for (key, kind), item in found.keys.items():
-        answer.setdefault(key, set()).add((kind, item.count))
+    for key, kind, count, _ in found.keys:
+        answer.setdefault(key, set()).add((kind, count))
     return answer
 
 
@@ -121,22 +122,21 @@ class TestHistory:
     def test_media(self) -> None:
         image = {"_type": "image-file", "path": "media/images/a.png", "size": 3, "sha256": "0" * 64}
         found = history(json.dumps({"val": {"img": image}, "h": {"_type": "histogram", "values": [1]}, "_step": 7}))
-        assert {(item.key, item.step, item.type) for item in found.media} == {
+        assert {item[:3] for item in found.media} == {
             ("val.img", 7, "image-file"),
             ("h", 7, "histogram"),
         }
-        assert {json.loads(item.data)["_type"] for item in found.media} == {"image-file", "histogram"}
+        assert {json.loads(data)["_type"] for *_, data in found.media} == {"image-file", "histogram"}
         assert types(found)["val.img"] == {("image-file", 1)}
 
     def test_long_values_are_not_kept_beside_their_keys(self) -> None:
         found = history(json.dumps({"short": "x", "long": "x" * 1000}))
-        assert found.keys["short", "string"].last_json() == '"x"'
-        assert found.keys["long", "string"].last_json() is None
+        assert {key: last for key, _, _, last in found.keys} == {"short": '"x"', "long": None}
 
     def test_the_newest_value_is_that_of_the_last_row(self) -> None:
         """Whatever keys the rows between have."""
         found = history('{"a":1}', '{"a":2,"b":1}', '{"a":3}', '{"b":5,"a":4}', '{"a":5}')
-        assert found.keys["a", "number"].last == 5
+        assert ("a", "number", 5, "5") in found.keys
         assert [value for _, _, value in points(found, "a")] == [1, 2, 3, 4, 5]
 
     def test_huge_integers(self) -> None:
@@ -146,9 +146,9 @@ class TestHistory:
         assert math.isnan(points(found, "a")[1][1])
 
     def test_rows_that_are_none_are_counted(self) -> None:
-        found = history("[1]", "nothing", '{"a":1}', "3")
-        assert found.malformed == 3
-        assert len(points(found, "a")) == 1
+        lines = ["[1]", "nothing", '{"a":1}', "3"]
+        assert gather(read_rows(lines), NOW).malformed == 3
+        assert len(points(history(*lines), "a")) == 1
 
     def test_deep_and_long_keys_give_nothing(self) -> None:
         deep = '{"a":' * 500 + "1" + "}" * 500
@@ -157,7 +157,7 @@ class TestHistory:
 
     def test_steps_of_media_fit_the_store(self) -> None:
         found = history(json.dumps({"m": {"_type": "x"}, "_step": int(MAX_X)}))
-        assert found.media[0].step is None
+        assert found.media[0][1] is None
 
 
 class TestEvents:

@@ -23,6 +23,7 @@ from outrider_tracker.decode import line_decoder
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.store import compaction, line_blocks, lines, undecoded
 from outrider_tracker.store.compaction import compact_lines
+from outrider_tracker.store.decoded import decoding_of
 from outrider_tracker.store.lines import LineBatch, LineFile
 from outrider_tracker.store.read_rows import key_statistics, last_step, rows_between, sample_rows
 from outrider_tracker.store.store import Store
@@ -352,12 +353,17 @@ class Lines(RuleBasedStateMachine):
             wanted["system.cpu", None, repr(float(value["system.cpu"]))] += 1  # type: ignore[arg-type]
         found: Counter[tuple[str, float | None, str]] = Counter()
         with self.store.readers.snapshot() as connection:
-            for series, key in connection.execute("SELECT id, key FROM series WHERE source = ?", (-run,)).fetchall():
+            decoding = decoding_of(connection, run)
+            for series, key in connection.execute(
+                "SELECT id, key FROM series WHERE source = ?", (-decoding,)
+            ).fetchall():
                 _, steps, values = self.store.points.read_points(series)
                 for step, number in zip(steps, values, strict=True):
                     found[key, None if step != step else step, repr(number)] += 1
-            counted = connection.execute("SELECT key, type, count FROM history_key WHERE run = ?", (run,)).fetchall()
-            shown = connection.execute("SELECT data_json, step FROM media WHERE run = ?", (run,)).fetchall()
+            counted = connection.execute(
+                "SELECT key, type, count FROM history_key WHERE decoding = ?", (decoding,)
+            ).fetchall()
+            shown = connection.execute("SELECT data_json, step FROM media WHERE decoding = ?", (decoding,)).fetchall()
         assert found == wanted
         assert {(key, kind): count for key, kind, count in counted} == {key: n for key, n in types.items() if n}
         assert Counter((json.loads(data)["path"], step) for data, step in shown) == media

@@ -14,6 +14,7 @@ import pytest
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.store import lines
 from outrider_tracker.store.compaction import Block, compact_lines, groups
+from outrider_tracker.store.decoded import decoding_of
 from outrider_tracker.store.line_blocks import BLOCK_BYTES, BLOCK_LINES
 from outrider_tracker.store.lines import LineBatch, LineFile
 from outrider_tracker.store.read_rows import key_statistics, last_step, rows_between, sample_rows
@@ -214,7 +215,9 @@ def losses(store: Store, run: int) -> tuple[list[float], list[float]]:
     """As the rows say, and as the points do."""
     with store.readers.snapshot() as connection:
         rows = [json.loads(text)["loss"] for text in rows_between(connection, run, 0, 99, 99)]
-        (series,) = connection.execute("SELECT id FROM series WHERE source = ? AND key = 'loss'", (-run,)).fetchone()
+        (series,) = connection.execute(
+            "SELECT id FROM series WHERE source = ? AND key = 'loss'", (-decoding_of(connection, run),)
+        ).fetchone()
     return rows, sorted(store.points.read_points(series)[2], reverse=True)
 
 

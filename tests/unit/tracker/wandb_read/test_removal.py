@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from outrider_tracker.store import decoded, pointcodec
 from outrider_tracker.store.database import open_database
 from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, sweep_lines
-from outrider_tracker.store.points import sweep_dropped
+from outrider_tracker.store.points import SeriesKey
 from outrider_tracker.store.sdk_run_removal import delete_run
 
 
@@ -20,20 +21,22 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
         )
         for file in LineFile:
             append_lines(connection, run, 0, LineBatch(file, "", 0, ['{"_step": 0}']), assign_steps=False, now=0.0)
-        connection.execute("INSERT INTO history_key VALUES (?, 'loss', 'number', 1, '1')", (run,))
-        connection.execute(
-            "INSERT INTO media (run, key, step, type, data_json) VALUES (?, 'i', 0, 'image', '{}')", (run,)
+        owner = -decoded.begin(connection, run)
+        number = SeriesKey("loss", "user", "user", None, "")
+        found = decoded.Found(
+            {number: pointcodec.columns([1.0], [0.0], [0.5])}, [("loss", "number", 1, "1")], [("i", 0, "image", "{}")]
         )
+        decoded.put(connection, owner, found, 0.0, 9)
+        many = decoded.Found(keys=[(f"k{key}", "number", 1, "1") for key in range(decoded.PORTION + 1)])
+        decoded.put(connection, owner, many, 0.0, 9)
         connection.execute("INSERT INTO run_file VALUES (?, 'f', 'aa', 1, 0)", (run,))
         connection.execute(
             "INSERT INTO alert (run, title, text, severity, wait, created) VALUES (?, 't', '', 'INFO', 0, 0)", (run,)
         )
         connection.execute("INSERT INTO run_writer VALUES (?, 'w', 0, 0, 0)", (run,))
-        connection.execute("INSERT INTO series (source, key, kind, scope) VALUES (?, 'loss', 'user', 'user')", (-run,))
-    connection.execute("INSERT INTO point_tail SELECT id, 0, 1, x'00' FROM series")
 
     delete_run(connection, 1, 5.0)
-    while sweep_lines(connection, 100) or sweep_dropped(connection, 100):
+    while sweep_lines(connection, 100) or decoded.sweep(connection, 100):
         pass
 
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -43,9 +46,12 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
         for table in tables
         if "run" in columns[table]
     }
-    assert left.keys() >= {"line_space", "history_key", "media", "run_file", "alert"}
+    assert left.keys() >= {"line_space", "decoding", "run_file", "alert"}
     assert all(runs == [2] for runs in left.values()), left
-    assert connection.execute("SELECT source FROM series").fetchall() == [(-2,)]
+    (kept,) = connection.execute("SELECT id FROM decoding").fetchone()
+    assert connection.execute("SELECT source FROM series").fetchall() == [(-kept,)]
+    for table, column, rows in (("history_key", "decoding", 1), ("media", "decoding", 1), ("kept", "-owner", 2)):
+        assert connection.execute(f"SELECT {column} FROM {table}").fetchall() == [(kept,)] * rows
     assert connection.execute("SELECT count(*) FROM point_tail").fetchone() == (1,)
     assert connection.execute("SELECT count(*) FROM line_block").fetchone() == (3,)
     assert connection.execute("SELECT id, deleted, config_json FROM sdk_run WHERE deleted IS NOT NULL").fetchall() == [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from outrider_tracker.core.mongo import FilterError
 from outrider_tracker.core.rules import Visibility
 from outrider_tracker.core.run_states import State, state_of
-from outrider_tracker.store import functions
+from outrider_tracker.store import decoded, functions
 from outrider_tracker.store.database import statements
 from outrider_tracker.store.projects import Project
 from outrider_tracker.store.schema import MIGRATIONS
@@ -301,7 +301,8 @@ class TestNames:
         assert found(runs, wanted) == [1]
 
     def test_a_key_that_was_logged(self, runs: sqlite3.Connection) -> None:
-        runs.execute("INSERT INTO history_key VALUES (2, 'acc', 'number', 3, '1')")
+        decoding = decoded.begin(runs, 2)
+        decoded.put(runs, -decoding, decoded.Found(keys=[("acc", "number", 3, "1")]), 0.0, 1)
         assert found(runs, {"keys_info.keys.acc": {"$exists": True}}) == [2]
         assert found(runs, {"keys_info.keys.acc": {"$exists": False}}) == [1]
 

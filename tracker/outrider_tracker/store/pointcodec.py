@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Final
 
 GROUP: Final = 16  # points under one entry of the roll-up
+OUTLINE: Final = 8  # entries of the roll-up under one of the outline
 _MAGIC: Final = struct.Struct("<BI")
 _PLAIN, _SHUFFLED = 0, 1
 
@@ -129,6 +130,32 @@ def rollup(points: Points) -> list[Summary]:
     return list(
         map(Summary, map(min, times), map(max, times), map(min, steps), map(max, steps), lows, highs, sums, sizes)
     )
+
+
+def outline(rolled: Sequence[Summary]) -> list[Summary]:
+    """One summary for each OUTLINE of a roll-up's."""
+    return [merged(rolled[start : start + OUTLINE]) for start in range(0, len(rolled), OUTLINE)]
+
+
+def merged(parts: Sequence[Summary]) -> Summary:
+    """The summary of what the parts are summaries of."""
+    known = [part for part in parts if part.step_low == part.step_low]
+    finite = [part for part in parts if part.finite]
+    return Summary(
+        min(part.time_low for part in parts),
+        max(part.time_high for part in parts),
+        min((part.step_low for part in known), default=math.nan),
+        max((part.step_high for part in known), default=math.nan),
+        min((part.low for part in finite), default=math.nan),
+        max((part.high for part in finite), default=math.nan),
+        total(part.sum for part in finite),
+        sum(part.finite for part in finite),
+    )
+
+
+def encode_outline(summaries: Sequence[Summary]) -> bytes:
+    """Bytes of an outline: eight doubles of each summary, one after the other, as `array("d")` reads them."""
+    return array("d", (number for summary in summaries for number in _numbers(summary))).tobytes()
 
 
 def encode_summaries(summaries: Sequence[Summary]) -> bytes:

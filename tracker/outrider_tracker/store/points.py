@@ -111,7 +111,8 @@ def _series_of_run(connection: sqlite3.Connection, source: int) -> int:
 def remove(connection: sqlite3.Connection, owner: int, most: int) -> int:
     """Removes at most `most` series of an owner, with their points. How many."""
     dropped = [row[0] for row in connection.execute("SELECT id FROM series WHERE source = ? LIMIT ?", (owner, most))]
-    for table, column in (("point_tail", "series"), ("point_chunk", "series"), ("series", "id")):
+    tables = (("point_tail", "series"), ("point_chunk", "series"), ("point_outline", "series"), ("series", "id"))
+    for table, column in tables:
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(series,) for series in dropped])  # noqa: S608
     return len(dropped)
 
@@ -158,6 +159,7 @@ class _Sealed:
     open: tuple[int, int] | None
     points: int
     chunks: Sequence[tuple[float | bytes, ...]]
+    outlines: Sequence[tuple[float | bytes, ...]]
 
 
 def _prepare(connection: sqlite3.Connection, series: int) -> _Sealed | None:
@@ -175,13 +177,17 @@ def _prepare(connection: sqlite3.Connection, series: int) -> _Sealed | None:
     points = sum(map(len, parts))
     whole = pointcodec.join(parts if found is None else [pointcodec.decode(found[2]), *parts])
     first = rows[0][0] if found is None else found[0]
-    chunks = [_chunk(series, first + at, whole.cut(at, at + CHUNK)) for at in range(0, len(whole), CHUNK)]
-    return _Sealed(series, len(rows), rows[-1][0], None if found is None else (found[0], found[1]), points, chunks)
+    made = [_chunk(series, first + at, whole.cut(at, at + CHUNK)) for at in range(0, len(whole), CHUNK)]
+    chunks, outlines = [chunk for chunk, _ in made], [outline for _, outline in made]
+    place = None if found is None else (found[0], found[1])
+    return _Sealed(series, len(rows), rows[-1][0], place, points, chunks, outlines)
 
 
-def _chunk(series: int, first: int, points: Points) -> tuple[float | bytes, ...]:
-    """A row of point_chunk."""
+def _chunk(series: int, first: int, points: Points) -> tuple[tuple[float | bytes, ...], tuple[float | bytes, ...]]:
+    """Rows of point_chunk and point_outline."""
     whole = pointcodec.summarize(points)
+    rolled = pointcodec.rollup(points)
+    outline = pointcodec.encode_outline(pointcodec.outline(rolled))
     return (
         series,
         first,
@@ -197,8 +203,8 @@ def _chunk(series: int, first: int, points: Points) -> tuple[float | bytes, ...]
         points.values[0],
         points.values[-1],
         pointcodec.encode(points, pack=True),
-        pointcodec.encode_summaries(pointcodec.rollup(points)),
-    )
+        pointcodec.encode_summaries(rolled),
+    ), (series, first, whole.time_low, whole.time_high, whole.step_low, whole.step_high, outline)
 
 
 def _commit(connection: sqlite3.Connection, sealed: _Sealed, now: float) -> None:
@@ -220,6 +226,8 @@ def _commit(connection: sqlite3.Connection, sealed: _Sealed, now: float) -> None
         "finite, head, last, points, rollup) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         sealed.chunks,
     )
+    # An open chunk's outline has the place of what replaces it.
+    connection.executemany("INSERT OR REPLACE INTO point_outline VALUES (?, ?, ?, ?, ?, ?, ?)", sealed.outlines)
     connection.execute("DELETE FROM point_tail WHERE series = ? AND first <= ?", (series, sealed.last))
     # What came while the chunks were packed is younger than that.
     connection.execute(

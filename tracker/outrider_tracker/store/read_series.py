@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from outrider_tracker.store import pointcodec
+from outrider_tracker.store import pointcodec, read_many
 from outrider_tracker.store.pointcodec import GROUP, Points, Summary
 from outrider_tracker.store.points import CHUNK, tail
 from outrider_tracker.store.read_columns import Line, read_line
@@ -38,7 +38,7 @@ def list_series(connection: sqlite3.Connection, run: str) -> list[SeriesInfo]:
 
 
 def read_series(connection: sqlite3.Connection, run: str, key: str, wanted: Range, buckets: int) -> list[SeriesLine]:
-    """See ReadStore.read_series."""
+    """See ReadStore.read_series; many lines get fewer buckets each (store/read_many.py)."""
     buckets = max(1, min(buckets, MAX_BUCKETS))
     rows = connection.execute(
         "SELECT series.id, series.rank, series.scope, series.container, source.node_rank, source.attempt, source.pod "
@@ -47,8 +47,12 @@ def read_series(connection: sqlite3.Connection, run: str, key: str, wanted: Rang
         (run, key),
     ).fetchall()
     lines: list[SeriesLine] = []
+    many: dict[int, Line | None] = {}
+    if len(rows) >= read_many.MANY:
+        buckets = read_many.buckets_for(len(rows), buckets)
+        many = read_many.read_many(connection, [row[0] for row in rows], wanted.x, (wanted.start, wanted.stop), buckets)
     for series, rank, scope, container, node_rank, attempt, pod in rows:
-        xs, lows, highs, means = line_of(connection, series, wanted, buckets)
+        xs, lows, highs, means = many.get(series) or line_of(connection, series, wanted, buckets)
         if xs:
             label = _label(rank, scope, container, pod)
             lines.append(SeriesLine(label, rank, node_rank, attempt, xs, lows, highs, means))

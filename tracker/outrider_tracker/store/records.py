@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -245,10 +246,16 @@ class SeriesLine:
 
     def to_json(self) -> Json:
         """The form of docs/protocol.md section 7; numbers that JSON lacks are strings."""
-        answer = camel(self)
-        for name in ("x", "min", "max", "mean"):
-            answer[name] = [json_number(value) for value in answer[name]]
-        return answer
+        return {
+            "label": self.label,
+            "rank": self.rank,
+            "nodeRank": self.node_rank,
+            "attempt": self.attempt,
+            "x": _json_numbers(self.x),
+            "min": _json_numbers(self.min),
+            "max": _json_numbers(self.max),
+            "mean": _json_numbers(self.mean),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +292,11 @@ class StoredFile:
 def camel(value: Any) -> Json:
     """A record as a JSON object with camelCase names, nested records included."""
     return {_camel_name(item.name): _camel_value(getattr(value, item.name)) for item in dataclasses.fields(value)}
+
+
+def _json_numbers(values: Sequence[float]) -> Sequence[float | str]:
+    """A column; nearly all have only numbers that JSON has, too."""
+    return values if math.isfinite(sum(values)) else [json_number(value) for value in values]
 
 
 def json_number(value: float) -> float | str:

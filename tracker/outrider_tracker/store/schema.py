@@ -133,6 +133,11 @@ CREATE TABLE point_chunk (
   rollup BLOB NOT NULL          -- one summary for each 16 points
 );
 CREATE UNIQUE INDEX point_chunk_at ON point_chunk (series, first);
+-- What a chart of very many lines reads: of each chunk a few summaries of the roll-up, joined (store/read_many.py).
+CREATE TABLE point_outline (
+  series INTEGER NOT NULL, first INTEGER NOT NULL, time_low REAL, time_high REAL, step_low REAL, step_high REAL,
+  outline BLOB NOT NULL, PRIMARY KEY (series, first)
+) WITHOUT ROWID;
 -- All that a wide chart reads: without it each chunk's row costs a page of its own.
 CREATE INDEX point_chunk_summary ON point_chunk (
   series, first, count, time_low, time_high, step_low, step_high, low, high, sum, finite

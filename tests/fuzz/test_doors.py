@@ -41,9 +41,7 @@ DOWNLOADS = (
     "query D($e: String!, $p: String!, $r: String!) { project(name: $p, entityName: $e) { run(name: $r) { "
     "files { edges { node { directUrl } } } } } }"
 )
-FAULTS = re.compile(
-    r'"event": "(graphql\.failed|decoder\.stuck|line_decoder\.stuck|maintenance\.failed|store\.broken)"|Traceback'
-)
+FAULTS = re.compile(r'"event": "((graphql|door|maintenance)\.failed|(line_)?decoder\.stuck|store\.broken)"|Traceback')
 
 
 def user(data: Path, name: str, entity: str) -> str:

@@ -51,8 +51,14 @@ def refusal(error: RefusedError) -> Response:
     return response
 
 
-def door(handler: Handler) -> Handler:
-    """Turns what a handler raises into answers. The log has the path, never the query: it may hold a signature."""
+def door(
+    handler: Handler, refuse: Callable[[RefusedError], Response] = refusal, *, tell_message: bool = True
+) -> Handler:
+    """Turns what a handler raises into the answers that `refuse` makes: never a 500, which tells nobody anything.
+
+    The log has the path's form, never the query or a token of it: they may hold a signature. `tell_message`: the log
+    has the sentences, too, which may name what the caller sent.
+    """
 
     async def guarded(request: Request) -> Response:
         IN_PROGRESS.count += 1
@@ -66,19 +72,25 @@ def door(handler: Handler) -> Handler:
             refused = RefusedError(contract.ERROR_UNAVAILABLE, str(error), retry_after=5)
         except ClientDisconnect:
             return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  clients would ask again for minutes, and tell nobody why
+            say("door.failed", method=request.method, path=_path(request), reason=repr(error))
+            refused = RefusedError(
+                contract.ERROR_UNAVAILABLE,
+                "the tracker failed: this is its fault, and its log says more",
+                retry_after=30,
+            )
         finally:
             IN_PROGRESS.count -= 1
-        say(
-            "refused",
-            method=request.method,
-            path=request.url.path,
-            status=refused.status,
-            code=refused.code,
-            message=refused.message,
-        )
-        return refusal(refused)
+        message = {"message": refused.message} if tell_message else {}
+        say("refused", method=request.method, path=_path(request), status=refused.status, code=refused.code, **message)
+        return refuse(refused)
 
     return guarded
+
+
+def _path(request: Request) -> str:
+    """For the log. The last part of an upload's address is its permission, and left out."""
+    return request.url.path.rpartition("/")[0] if "token" in request.path_params else request.url.path
 
 
 async def read_body(request: Request, limit: int) -> bytes:

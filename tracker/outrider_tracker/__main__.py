@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from outrider_tracker import __version__, commands, failpoints
+from outrider_tracker import __version__, commands, failpoints, garbage
 from outrider_tracker.app import Settings, Tracker
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, fetch
@@ -77,6 +77,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     async def run() -> int:
         tracker = Tracker(settings)
         _first_admin(tracker.store, chosen.admin_key_file)
+        garbage.tame()
         return await serve(tracker, plain, tls)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -23,6 +23,7 @@ from outrider_tracker.control.doors import routes as control_routes
 from outrider_tracker.core.quotas import QuotaTable
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.decode.line_decoder import LineDecoder
+from outrider_tracker.garbage import WholeLook
 from outrider_tracker.ingest import doors, uploads
 from outrider_tracker.ingest.appender import Appender
 from outrider_tracker.ingest.context import Ingest
@@ -81,7 +82,7 @@ class Tracker:
             self.store,
             interval=settings.seal_interval,
             seal_bytes=settings.seal_bytes,
-            measure=self.limits.measure,
+            chores=(self.limits.measure, WholeLook()),
             serving=self._serving,
         )
         tokens = None if settings.cluster is None else TokenVerifier(settings.cluster, settings.entities)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from outrider_tracker.log import say
@@ -30,17 +30,17 @@ class Maintenance:
         *,
         interval: float = INTERVAL,
         seal_bytes: int = SEAL_BYTES,
-        measure: Callable[[], None] = lambda: None,
+        chores: Sequence[Callable[[], None]] = (),
         serving: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`measure` is called each round: what entities keep is counted there.
+        """`chores` are called each round; each of them knows when it is due.
 
         `serving`: whether clients' data is taken now; while it is not, nobody's silence counts against a run.
         """
         self._store = store
         self._interval = interval
         self._seal_bytes = seal_bytes
-        self._measure = measure
+        self._chores = chores
         self._serving = serving
         self._last_round = store.clock()
         self._stop = threading.Event()
@@ -64,7 +64,8 @@ class Maintenance:
         """One round, in the caller's thread."""
         now = self._store.clock()
         self._lose_silent(now)
-        self._measure()
+        for chore in self._chores:
+            chore()
         while not self._stop.is_set():
             sealed = self._store.logs.seal(self._seal_bytes, now)
             self.sealed_streams += sealed

@@ -108,9 +108,17 @@ def refuse_cross_site(request: Request) -> None:
     site = request.headers.get("sec-fetch-site", "none")
     foreign = site not in {"none", "same-origin"}
     if origin is not None:
-        foreign = foreign or urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+        foreign = foreign or _host_of(origin) != request.headers.get("host", "").lower()
     if foreign:
         raise ApiError(403, CROSS_SITE, "This call came from another site's page. Use the tracker's own pages.")
+
+
+def _host_of(origin: str) -> str | None:
+    """Host and port of an origin; None: it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _unauthenticated(message: str) -> ApiError:

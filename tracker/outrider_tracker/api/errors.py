@@ -98,6 +98,10 @@ class Door(APIRoute):
                 say("read.failed", path=request.url.path, reason=str(error))
                 message = "The tracker's store cannot answer now; try again in a few seconds."
                 return ApiError(503, contract.ERROR_UNAVAILABLE, message, {"Retry-After": "2"}).response()
+            except Exception as error:  # noqa: BLE001  never a 500, which tells nobody anything
+                say("door.failed", method=request.method, path=request.url.path, reason=repr(error))
+                message = "The tracker failed: this is its fault, and its log says more."
+                return ApiError(503, contract.ERROR_UNAVAILABLE, message, {"Retry-After": "30"}).response()
             for name, value in headers.API.items():
                 response.headers.setdefault(name, value)
             return response

@@ -20,7 +20,7 @@ from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import FEED, run_topic
 from outrider_tracker.store import decoded
-from outrider_tracker.store.decoded import Found
+from outrider_tracker.store.decoded import Found, Prepared
 from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.logs import Snapshot, generation_end, pieces
 from outrider_tracker.store.store import Store
@@ -94,8 +94,9 @@ class Decoder(Worker):
         step = self._read(pending)
         if (step.to_generation, step.to_offset) == (pending.decoded_generation, pending.decoded):
             return False
-        now, most = self._store.clock(), self._store.max_series(pending.entity)
-        moved = self._store.writer.run(lambda connection: _write(connection, pending, step, now, most))
+        found = Found(step.gathered.series)
+        prepared = Prepared(found, self._store.clock(), self._store.max_series(pending.entity))
+        moved = self._store.writer.run(lambda connection: _write(connection, pending, step, prepared))
         if moved and step.events:
             self._publish([FEED, *([run_topic(pending.run)] if pending.run else [])])
         return moved
@@ -145,7 +146,7 @@ def _read_event(record: dict[str, object], step: _Step) -> None:
         step.events.append(event)
 
 
-def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, now: float, most: float) -> bool:
+def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, prepared: Prepared) -> bool:
     """False if somebody else decoded this step already."""
     gathered = step.gathered
     changed = connection.execute(
@@ -164,8 +165,8 @@ def _write(connection: sqlite3.Connection, pending: _Pending, step: _Step, now: 
     if changed.rowcount != 1:
         return False
     for event in step.events:
-        events.apply(connection, pending.source, event, now)
-    decoded.put(connection, pending.source, Found(gathered.series), now, most)
+        events.apply(connection, pending.source, event, prepared.now)
+    decoded.put(connection, pending.source, prepared)
     connection.executemany(
         "INSERT OR REPLACE INTO user_value (source, type, rank, key, value_json, time) VALUES (?, ?, ?, ?, ?, ?)",
         [(pending.source, *key, text, time) for key, (text, time) in gathered.values.items()],

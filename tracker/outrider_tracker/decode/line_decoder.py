@@ -21,7 +21,7 @@ from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import decoded
-from outrider_tracker.store.decoded import Found
+from outrider_tracker.store.decoded import Found, Prepared
 from outrider_tracker.store.errors import StoreError
 from outrider_tracker.store.line_blocks import texts
 from outrider_tracker.store.store import Store
@@ -76,8 +76,8 @@ class LineDecoder(Worker):
         return self._finish(waiting) or moved
 
     def _submit(self, place: Pending, step: _Step) -> Future[bool]:
-        now, most = self._store.clock(), self._store.max_series(place.entity)
-        return self._store.writer.submit(lambda connection: _write(connection, place, step, now, most))
+        prepared = Prepared(step.found, self._store.clock(), self._store.max_series(place.entity))
+        return self._store.writer.submit(lambda connection: _write(connection, place, step.to, prepared))
 
     def _finish(self, waiting: list[tuple[Pending, _Step, Future[bool]]]) -> bool:
         """Waits for the steps under way. What breaks one of them stops its own space only; a restart tries again."""
@@ -121,9 +121,8 @@ def _step(connection: sqlite3.Connection, place: Pending, now: float) -> _Step:
     return _Step(found, decode(lines, place.file, place.client, received))
 
 
-def _write(connection: sqlite3.Connection, place: Pending, step: _Step, now: float, most: float) -> bool:
+def _write(connection: sqlite3.Connection, place: Pending, to: Next, prepared: Prepared) -> bool:
     """False if the space is not any more what the step was made from."""
-    to, found = step.to, step.found
     changed = connection.execute(
         "UPDATE line_space SET base_decoded = ?, decoded = ? WHERE id = ? AND run = ? AND branch = ? "
         "AND base_decoded = ? AND decoded = ? AND NOT EXISTS (SELECT 1 FROM line_block "
@@ -144,6 +143,6 @@ def _write(connection: sqlite3.Connection, place: Pending, step: _Step, now: flo
     )
     if changed.rowcount != 1:
         return False
-    decoded.put(connection, -decoded.begin(connection, place.run), found, now, most)
+    decoded.put(connection, -decoded.begin(connection, place.run), prepared)
     failpoints.passing(failpoints.LINE_DECODE_BEFORE_COMMIT)
     return True

@@ -30,8 +30,8 @@ MAX_BLOCKS: Final = 256  # joined at once …
 MAX_BYTES: Final = 4 << 20  # … of about this much text; so many that lie over each other are joined in any case
 MAX_SPACES: Final = 1000  # looked at in one call
 _MANY: Final = 64
-_SWEPT_AT_ONCE: Final = 200
-_SWEEPS: Final = 20  # transactions of one call
+_SWEPT_AT_ONCE: Final = 50
+_SWEEPS: Final = 100  # transactions of one call
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ the writer, which all tenants share, is `kept` whole together with the decoder's
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,7 +23,8 @@ from outrider_tracker.store import pointcodec, points
 from outrider_tracker.store.pointcodec import Points
 from outrider_tracker.store.points import SeriesKey
 
-PORTION: Final = 250  # series, keys and media written by one transaction: a few milliseconds
+PORTION: Final = 100  # series, keys and media written by one transaction: a few milliseconds
+SWEEP_SECONDS: Final = 0.003  # of the writer's time, after which one sweep is over
 MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
 
 
@@ -81,7 +83,11 @@ def sweep(connection: sqlite3.Connection, most: int) -> int:
     if row is None:
         return 0
     (decoding,) = row
-    gone = points.remove(connection, -decoding, most)
+    gone, end = 0, time.monotonic() + SWEEP_SECONDS
+    while points.remove(connection, -decoding, 1):
+        gone += 1
+        if gone >= most or time.monotonic() > end:
+            return gone
     for statement in (
         "DELETE FROM kept WHERE id IN (SELECT id FROM kept WHERE owner = -? LIMIT ?)",
         "DELETE FROM media WHERE id IN (SELECT id FROM media WHERE decoding = ? LIMIT ?)",
@@ -95,15 +101,31 @@ def sweep(connection: sqlite3.Connection, most: int) -> int:
     return gone
 
 
-def put(connection: sqlite3.Connection, owner: int, found: Found, now: float, most: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was found, ready for the writer. `now`: Unix seconds; `most`: series that its run may have.
+
+    Making one codes what is to be kept: do it outside the writer.
+    """
+
+    found: Found
+    now: float
+    most: float
+    portions: Sequence[bytes] = field(init=False, repr=False, default=())
+
+    def __post_init__(self) -> None:
+        if len(self.found) > PORTION:
+            parts = [_ENCODER.encode(part) for part in _portions(self.found, self.now, self.most)]
+            object.__setattr__(self, "portions", parts)
+
+
+def put(connection: sqlite3.Connection, owner: int, prepared: Prepared) -> None:
     """Writes what was found, or keeps it to be spread, within the transaction that moves the decoder's place."""
-    if len(found) <= PORTION:
-        _write(connection, owner, found, now, most)
-        return
-    connection.executemany(
-        "INSERT INTO kept (owner, data) VALUES (?, ?)",
-        [(owner, _ENCODER.encode(part)) for part in _portions(found, now, most)],
-    )
+    if prepared.portions:
+        rows = [(owner, part) for part in prepared.portions]
+        connection.executemany("INSERT INTO kept (owner, data) VALUES (?, ?)", rows)
+    else:
+        _write(connection, owner, prepared.found, prepared.now, prepared.most)
 
 
 def spread(connection: sqlite3.Connection) -> bool:

@@ -73,26 +73,61 @@ class _Space:
     count: int
     base_decoded: int
     decoded: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What stands where a batch goes, seen before the writer has it: good as long as `newest` is the space's newest
+    block. `present`: lines by their numbers, given by `parts`; `blocks`: what of the batch differs from them.
+    """
+
+    space: int
+    newest: int
+    parts: Sequence[Segment]
+    present: Mapping[int, str]
+    blocks: Sequence[Packed]
+
+
+def look(connection: sqlite3.Connection, run: int, branch: int, batch: LineBatch) -> Looked | None:
+    """Compares a batch with what is there; None: it only adds lines. To be done outside the writer, as it may take
+    long: blocks are read and packed.
+    """
+    row = connection.execute(
+        "SELECT id, newest FROM line_space WHERE run = ? AND branch = ? AND file = ? AND client = ? AND count > ?",
+        (run, branch, batch.file, batch.client, batch.first),
+    ).fetchone()
+    if row is None:
+        return None
+    parts, present = _present(connection, row[0], batch)
+    return Looked(row[0], row[1], parts, present, _changed(batch, batch.lines, present) if present else batch.packed)
 
 
 def append_lines(
-    connection: sqlite3.Connection, run: int, branch: int, batch: LineBatch, *, assign_steps: bool, now: float
+    connection: sqlite3.Connection,
+    run: int,
+    branch: int,
+    batch: LineBatch,
+    *,
+    assign_steps: bool,
+    now: float,
+    looked: Looked | None = None,
 ) -> bool:
     """Adds what is new of the batch, within the caller's transaction. False: all of it was there (a retry).
 
-    `assign_steps`: rows of history are given steps of the run's own (shared mode). RefusedError (final for the
-    client): the run is gone, or was rewound since the writer learned of its branch.
+    `assign_steps`: rows of history are given steps of the run's own (shared mode). `looked`: what `look` saw, if
+    anybody did. RefusedError (final for the client): the run is gone, or was rewound since the writer learned of its
+    branch.
     """
     next_step = _fence(connection, run, branch)
     if not batch.lines:
         return False
     space = _own_space(connection, run, branch, batch)
-    present: dict[int, str] = {}
-    parts: list[Segment] = []
-    if batch.first < space.count:
-        parts = segments(connection, space.id, batch.first, batch.stop)
-        for part, lines in texts(connection, parts):
-            present.update(zip(range(part.start, part.stop), lines, strict=True))
+    if looked is None or (looked.space, looked.newest) != (space.id, space.newest):
+        looked = None
+        parts, present = _present(connection, space.id, batch) if batch.first < space.count else ((), {})
+    else:
+        parts, present = looked.parts, looked.present
     texts_now: Sequence[str] = batch.lines
     if assign_steps and batch.file is LineFile.HISTORY:
         next_step = _first_step(connection, run, branch) if next_step == 0 else next_step
@@ -100,7 +135,10 @@ def append_lines(
         connection.execute(
             "UPDATE sdk_run SET next_step = ? WHERE id = ? AND next_step < ?", (following, run, following)
         )
-    blocks = batch.packed if not present and texts_now is batch.lines else _changed(batch, texts_now, present)
+    if texts_now is batch.lines and (looked is not None or not present):
+        blocks = batch.packed if looked is None else looked.blocks
+    else:
+        blocks = _changed(batch, texts_now, present)
     if not blocks:
         return False
     if _replaces_decoded(space, blocks, parts):
@@ -110,6 +148,12 @@ def append_lines(
     seq = 0
     for block in blocks:
         seq = _insert_block(connection, target, block, now)
+        if present:
+            # What lies wholly under it counts no more. Left there, it would slow down whoever looks at these lines.
+            connection.execute(
+                "DELETE FROM line_block WHERE space = ? AND first >= ? AND first < ? AND first + count <= ? AND seq < ?",
+                (target, block.first, block.first + block.count, block.first + block.count, seq),
+            )
     connection.execute(
         "UPDATE line_space SET count = max(count, ?), last = ?, newest = ?, loose = loose + ? WHERE id = ?",
         (newest, now, seq, len(blocks), target),
@@ -243,16 +287,27 @@ def _fence(connection: sqlite3.Connection, run: int, branch: int) -> int:
     return int(row[1])
 
 
+def _present(
+    connection: sqlite3.Connection, space: int, batch: LineBatch
+) -> tuple[Sequence[Segment], Mapping[int, str]]:
+    """What stands at the batch's numbers."""
+    parts = segments(connection, space, batch.first, batch.stop)
+    present: dict[int, str] = {}
+    for part, lines in texts(connection, parts):
+        present.update(zip(range(part.start, part.stop), lines, strict=True))
+    return parts, present
+
+
 def _own_space(connection: sqlite3.Connection, run: int, branch: int, batch: LineBatch) -> _Space:
     key = (run, branch, batch.file, batch.client)
     row = connection.execute(
-        "SELECT id, base, base_count, count, base_decoded, decoded FROM line_space WHERE run = ? AND branch = ? "
-        "AND file = ? AND client = ?",
+        "SELECT id, base, base_count, count, base_decoded, decoded, newest FROM line_space "
+        "WHERE run = ? AND branch = ? AND file = ? AND client = ?",
         key,
     ).fetchone()
     if row is None:
         space = connection.execute("INSERT INTO line_space (run, branch, file, client) VALUES (?, ?, ?, ?)", key)
-        row = (space.lastrowid, None, 0, 0, 0, 0)
+        row = (space.lastrowid, None, 0, 0, 0, 0, 0)
     return _Space(*key, *row)
 
 
@@ -285,7 +340,7 @@ def _with_steps(batch: LineBatch, present: Mapping[int, str], next_step: int) ->
     return given, next_step
 
 
-def _changed(batch: LineBatch, lines: Sequence[str], present: Mapping[int, str]) -> list[Packed]:
+def _changed(batch: LineBatch, lines: Sequence[str], present: Mapping[int, str]) -> Sequence[Packed]:
     """Blocks of the lines that are not there, or differ from what is. Pure."""
     runs: list[tuple[int, int]] = []
     for at, text in enumerate(lines):
@@ -295,6 +350,8 @@ def _changed(batch: LineBatch, lines: Sequence[str], present: Mapping[int, str])
             runs[-1] = (runs[-1][0], at + 1)
         else:
             runs.append((at, at + 1))
+    if runs == [(0, len(lines))] and lines is batch.lines:
+        return batch.packed
     if len(runs) > _MOST_PARTS:
         runs = [(runs[0][0], runs[-1][1])]
     steps = batch.file is LineFile.HISTORY

@@ -13,7 +13,7 @@ from outrider_tracker.core import jsontext, run_states, sdk_config
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rows import read_rows, step_of
 from outrider_tracker.core.run_states import Event, State
-from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, line_counts
+from outrider_tracker.store.lines import LineBatch, LineFile, Looked, append_lines, line_counts
 from outrider_tracker.store.read_rows import rows_between
 
 MAX_WRITERS: Final = 10_000
@@ -48,8 +48,18 @@ class Outcome:
     state: State
 
 
-def apply(connection: sqlite3.Connection, run: int, branch: int, posted: Posted, now: float) -> Outcome:
-    """In a writer's job. RefusedError (final for the client): the run is gone, or was rewound by somebody else."""
+def apply(  # noqa: PLR0917  a post to a branch of a run
+    connection: sqlite3.Connection,
+    run: int,
+    branch: int,
+    posted: Posted,
+    now: float,
+    looked: Mapping[LineFile, Looked] | None = None,
+) -> Outcome:
+    """In a writer's job. `looked`: what stood where its lines go, if anybody looked.
+
+    RefusedError (final for the client): the run is gone, or was rewound by somebody else.
+    """
     row = connection.execute(
         "SELECT branch, state, stop_asked, program, ended, exit_code FROM sdk_run WHERE id = ? AND deleted IS NULL",
         (run,),
@@ -65,7 +75,8 @@ def apply(connection: sqlite3.Connection, run: int, branch: int, posted: Posted,
     if is_sync(program) and not posted.client:
         batches = [part for batch in batches for part in _not_there(connection, run, batch)]
     for batch in batches:
-        append_lines(connection, run, branch, batch, assign_steps=bool(posted.client), now=now)
+        seen = (looked or {}).get(batch.file) if batches is posted.batches else None
+        append_lines(connection, run, branch, batch, assign_steps=bool(posted.client), now=now, looked=seen)
     new = run_states.after(State(state), Event.PREEMPTING if posted.preempting else Event.HEARTBEAT)
     if posted.client:
         _hear(connection, run, posted, now)

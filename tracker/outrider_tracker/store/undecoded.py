@@ -11,7 +11,7 @@ from outrider_tracker.store.line_blocks import Segment, segments
 from outrider_tracker.store.lines import LineFile
 
 STEP_LINES: Final = 5000  # given at once, about …
-STEP_BYTES: Final = 2 << 20  # … or this much text
+STEP_BYTES: Final = 1 << 20  # … or this much text
 _WANTED: Final = "file != 'console' AND (decoded < newest OR base_decoded < base_count)"
 
 

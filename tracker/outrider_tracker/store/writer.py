@@ -24,7 +24,8 @@ from outrider_tracker.store.errors import StorageFullError, StoreBrokenError, St
 T = TypeVar("T")
 MAX_SECONDS: Final = 0.02  # a group is closed after this long …
 MAX_BYTES: Final = 4 << 20  # … or this much payload
-SHARED_SECONDS: Final = 0.005  # … or this, once it holds jobs of several tenants: one's haul is not another's delay
+SHARED_SECONDS: Final = 0.004  # … or this, while several tenants write: one's haul is not another's delay
+SHARED_FOR: Final = 2.0  # seconds after its last job in which a tenant counts as one that writes
 MAX_WAITING: Final = 10_000  # jobs; more than that is a stuck disk, and callers are told to come back
 OWN: Final = ""  # the tracker's own work: decoding, sealing, compaction
 OWN_WEIGHT: Final = 4.0  # as many tenants' share of the writer: what is taken in must be decoded, too
@@ -75,6 +76,7 @@ class Writer:
         self.broken: StoreBrokenError | None = None
         self._closed = False
         self._gate = threading.Condition()
+        self._seen: dict[str, float] = {}  # tenants by the time of their last job, the latest last
         self.commits = 0
         self.jobs = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -121,51 +123,67 @@ class Writer:
         self._connection.close()
 
     def _run(self) -> None:
+        first: _Waiting | None = None
         while True:
-            with self._gate:
-                self._gate.wait_for(lambda: self._closed or len(self._queue))
-                if not len(self._queue):
-                    return
-                _, first = self._queue.pop()
-            self._group(first)
+            if first is None:
+                with self._gate:
+                    self._gate.wait_for(lambda: self._closed or len(self._queue))
+                    if not len(self._queue):
+                        return
+                    _, first = self._queue.pop()
+            first = self._group(first)
 
-    def _group(self, first: _Waiting) -> None:
-        """One transaction."""
+    def _group(self, first: _Waiting) -> _Waiting | None:
+        """One transaction. The job that the next one begins with, if it was taken from the queue already."""
         done: list[tuple[_Waiting, Any]] = []
         begun = time.monotonic()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self._undo([(first, None)] if first.future.set_running_or_notify_cancel() else [], error)
-            return
+            return None
+        left: _Waiting | None = None
         try:
-            weight, tenants = 0, {OWN}
+            weight = 0
             waiting: _Waiting | None = first
             while waiting is not None:
                 started = time.monotonic()
                 self._one(waiting, done)
                 ended = time.monotonic()
-                tenants.add(waiting.tenant)
                 weight += waiting.weight
-                limit = SHARED_SECONDS if len(tenants) > 2 else MAX_SECONDS
-                full = weight >= MAX_BYTES or ended - begun >= limit
+                shared = self._shared(waiting.tenant, ended)
+                full = weight >= MAX_BYTES or ended - begun >= (SHARED_SECONDS if shared else MAX_SECONDS)
+                served = waiting.tenant != OWN
                 waiting = self._next(waiting.tenant, ended - started, full=full)
+                if shared and served and waiting is not None and waiting.tenant == OWN:
+                    # Who waits for an answer does not wait for our own work, too.
+                    left, waiting = waiting, None
             failpoints.passing(failpoints.BEFORE_COMMIT)
             self._connection.execute("COMMIT")
             failpoints.passing(failpoints.AFTER_COMMIT)
         except (sqlite3.Error, StoreError) as error:
             self._undo(done, error)
-            return
+            return left
         self.commits += 1
         self.jobs += len(done)
         for finished, result in done:
             finished.future.set_result(result)
+        return left
 
     def _next(self, tenant: str, seconds: float, *, full: bool) -> _Waiting | None:
         """Charges a tenant for its job; the next job of the group, if there is one and the group is not full."""
         with self._gate:
             self._queue.charge(tenant, seconds)
             return None if full or not len(self._queue) else self._queue.pop()[1]
+
+    def _shared(self, tenant: str, now: float) -> bool:
+        """Notes a tenant's job. Whether several tenants wrote lately."""
+        if tenant != OWN:
+            self._seen.pop(tenant, None)
+            self._seen[tenant] = now
+        while self._seen and (eldest := next(iter(self._seen))) and self._seen[eldest] < now - SHARED_FOR:
+            del self._seen[eldest]
+        return len(self._seen) > 1
 
     def _one(self, waiting: _Waiting, done: list[tuple[_Waiting, Any]]) -> None:
         if not waiting.future.set_running_or_notify_cancel():

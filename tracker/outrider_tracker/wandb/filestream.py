@@ -29,7 +29,7 @@ from outrider_tracker.core.principals import Principal
 from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import sdk_stream
-from outrider_tracker.store.lines import LineBatch, LineFile
+from outrider_tracker.store.lines import LineBatch, LineFile, Looked, look
 from outrider_tracker.store.projects import project_by_id
 from outrider_tracker.store.sdk_runs import find_run
 from outrider_tracker.store.sdk_stream import Posted
@@ -94,16 +94,18 @@ class Filestream:
         wandb.limits.admit(known.entity, size)
         with wandb.limits.body(size, known.entity):
             body = await http.read_body(request, MAX_BODY)
+            looked: Mapping[LineFile, Looked] = {}
             coding, client = request.headers.get("content-encoding", ""), client_of(request.headers)
             # Small bodies are decided here: a thread's hand-over would cost more than the work.
             if len(body) <= _SMALL and not coding:
                 posted = decide(read(body), client)
             else:
-                posted = await wandb.work(_read_and_decide, body, coding, client)
+                posted, looked = await wandb.work(self._prepare, known, body, coding, client)
             self._refuse_when_full(posted)
             if posted.batches:
                 wandb.limits.check_storage(known.entity, len(body))
-            outcome = await wandb.write(_job(known, posted, wandb.store.clock()), len(body), known.entity)
+            job = _job(known, posted, looked, wandb.store.clock())
+            outcome = await wandb.write(job, len(body), known.entity)
         failpoints.passing(failpoints.BEFORE_ANSWER)
         wandb.notifier.publish([sdk_run_topic(known.id)])
         if posted.batches:
@@ -113,6 +115,13 @@ class Filestream:
         response = answer({"stopped": True} if outcome.stopped else {})
         response.headers.update(wandb.limits.pace(known.entity))
         return response
+
+    def _prepare(self, known: KnownRun, body: bytes, coding: str, client: str) -> tuple[Posted, dict[LineFile, Looked]]:
+        """The post, and what stands where its lines go: all that takes long is done before the writer has it."""
+        posted = decide(read(unpack(body, coding)), client)
+        with self.wandb.store.readers.snapshot() as connection:
+            found = {batch.file: look(connection, known.id, known.branch, batch) for batch in posted.batches}
+        return posted, {file: looked for file, looked in found.items() if looked is not None}
 
     async def _let_decode(self, run: int) -> None:
         """Holds the answer back while decoding is far behind this run: its writer then sends no faster than that."""
@@ -214,10 +223,6 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _read_and_decide(body: bytes, coding: str, client: str) -> Posted:
-    return decide(read(unpack(body, coding)), client)
-
-
 def decide(body: _Body, client: str) -> Posted:
     """What a post does to its run. RefusedError (400): a summary that is no JSON object, a line's number below 0."""
     files = body.files or {}
@@ -251,5 +256,7 @@ def _summary(text: str) -> Mapping[str, Any]:
     return found
 
 
-def _job(known: KnownRun, posted: Posted, now: float) -> Callable[[sqlite3.Connection], sdk_stream.Outcome]:
-    return lambda connection: sdk_stream.apply(connection, known.id, known.branch, posted, now)
+def _job(
+    known: KnownRun, posted: Posted, looked: Mapping[LineFile, Looked], now: float
+) -> Callable[[sqlite3.Connection], sdk_stream.Outcome]:
+    return lambda connection: sdk_stream.apply(connection, known.id, known.branch, posted, now, looked)

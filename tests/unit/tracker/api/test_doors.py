@@ -145,6 +145,7 @@ class TestCrossSiteCalls:
         [
             {"Origin": "http://evil.test"},
             {"Origin": "null"},
+            {"Origin": "http://[::1"},
             {"Origin": "http://tracker.test.evil.test"},
             {"Origin": "http://tracker.test:81"},
             {"Sec-Fetch-Site": "cross-site"},

@@ -15,6 +15,7 @@ from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import compaction, decoded, lines, points, undecoded
 from outrider_tracker.store.compaction import ClaimLostError
+from outrider_tracker.store.decoded import Prepared
 from outrider_tracker.store.lines import LineBatch, LineFile
 from outrider_tracker.store.read_rows import key_statistics
 from outrider_tracker.store.store import Store
@@ -66,7 +67,9 @@ def begun(store: Store) -> tuple[undecoded.Pending, line_decoder._Step]:
 
 def ended(store: Store, step: tuple[undecoded.Pending, line_decoder._Step]) -> bool:
     """Whether it was taken."""
-    return store.writer.run(lambda connection: line_decoder._write(connection, *step, NOW, 100))
+    return store.writer.run(
+        lambda connection: line_decoder._write(connection, step[0], step[1].to, Prepared(step[1].found, NOW, 100))
+    )
 
 
 def drain(store: Store) -> None:
@@ -224,7 +227,9 @@ class TestWideRows:
         """Nothing twice, nothing missing; statistics know of it meanwhile."""
         wide(store, 0, self.KEYS)
         place, step = begun(store)
-        assert store.writer.run(lambda connection: line_decoder._write(connection, place, step, NOW, 1e9))
+        assert store.writer.run(
+            lambda connection: line_decoder._write(connection, place, step.to, Prepared(step.found, NOW, 1e9))
+        )
         assert store.writer.run(decoded.spread)
         with store.readers.snapshot() as connection:
             assert len(key_statistics(connection, 1)["keys"]) == self.KEYS + 1
@@ -236,7 +241,9 @@ class TestWideRows:
     def test_what_was_kept_of_lines_that_are_replaced_is_given_up(self, store: Store) -> None:
         wide(store, 0, self.KEYS)
         place, step = begun(store)
-        store.writer.run(lambda connection: line_decoder._write(connection, place, step, NOW, 1e9))
+        store.writer.run(
+            lambda connection: line_decoder._write(connection, place, step.to, Prepared(step.found, NOW, 1e9))
+        )
         append(store, 0, 5.0)
         drain(store)
         assert all_values(store) == {"x": [5.0]}

@@ -23,7 +23,7 @@ from outrider_tracker.decode import line_decoder
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.store import compaction, line_blocks, lines, undecoded
 from outrider_tracker.store.compaction import compact_lines
-from outrider_tracker.store.decoded import decoding_of
+from outrider_tracker.store.decoded import Prepared, decoding_of
 from outrider_tracker.store.lines import LineBatch, LineFile
 from outrider_tracker.store.read_rows import key_statistics, last_step, rows_between, sample_rows
 from outrider_tracker.store.store import Store
@@ -292,7 +292,9 @@ class Lines(RuleBasedStateMachine):
         return self._decoded(place, step)
 
     def _decoded(self, place: undecoded.Pending, step: line_decoder._Step) -> bool:
-        return self.store.writer.run(lambda connection: line_decoder._write(connection, place, step, CLOCK, 1000))
+        return self.store.writer.run(
+            lambda connection: line_decoder._write(connection, place, step.to, Prepared(step.found, CLOCK, 1000))
+        )
 
     @rule(at=st.integers(0, 9))
     def begin_to_decode(self, at: int) -> None:

@@ -34,7 +34,7 @@ def held(writer: Writer) -> Iterator[Callable[[], None]]:
         busy.set()
         gate.wait(30)
 
-    job = writer.submit(hold, tenant="holder")
+    job = writer.submit(hold)
     assert busy.wait(30)
     yield gate.set
     gate.set()
@@ -91,8 +91,8 @@ def test_a_group_of_several_tenants_is_closed_soon(
     first.result(30)
     for job in jobs:
         job.result(30)
-    # From [first, b], [b, …, b, a], [a, …, a] to [first, b], [a, b], …: as long as the first one took.
-    assert writer.commits - before >= 3
+    # [first, b], and then no group of more than one job, while both of them write.
+    assert writer.commits - before >= 20
 
 
 def test_a_database_that_cannot_be_had_answers_the_job(tmp_path: Path) -> None:

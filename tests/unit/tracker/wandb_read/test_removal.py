@@ -26,9 +26,9 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
         found = decoded.Found(
             {number: pointcodec.columns([1.0], [0.0], [0.5])}, [("loss", "number", 1, "1")], [("i", 0, "image", "{}")]
         )
-        decoded.put(connection, owner, found, 0.0, 9)
+        decoded.put(connection, owner, decoded.Prepared(found, 0.0, 9))
         many = decoded.Found(keys=[(f"k{key}", "number", 1, "1") for key in range(decoded.PORTION + 1)])
-        decoded.put(connection, owner, many, 0.0, 9)
+        decoded.put(connection, owner, decoded.Prepared(many, 0.0, 9))
         connection.execute("INSERT INTO run_file VALUES (?, 'f', 'aa', 1, 0)", (run,))
         connection.execute(
             "INSERT INTO alert (run, title, text, severity, wait, created) VALUES (?, 't', '', 'INFO', 0, 0)", (run,)

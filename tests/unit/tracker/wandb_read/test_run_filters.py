@@ -302,7 +302,8 @@ class TestNames:
 
     def test_a_key_that_was_logged(self, runs: sqlite3.Connection) -> None:
         decoding = decoded.begin(runs, 2)
-        decoded.put(runs, -decoding, decoded.Found(keys=[("acc", "number", 3, "1")]), 0.0, 1)
+        found_keys = decoded.Found(keys=[("acc", "number", 3, "1")])
+        decoded.put(runs, -decoding, decoded.Prepared(found_keys, 0.0, 1))
         assert found(runs, {"keys_info.keys.acc": {"$exists": True}}) == [2]
         assert found(runs, {"keys_info.keys.acc": {"$exists": False}}) == [1]
 

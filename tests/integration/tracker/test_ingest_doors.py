@@ -199,6 +199,7 @@ BAD_FILES = {
     "negative size": {"size": -1},
     "digest in upper case": {"sha256": "A" * 64},
     "unknown policy": {"policy": "sometimes"},
+    "a time that no clock shows": {"mtime": 10**400},
 }
 
 

@@ -29,6 +29,7 @@ from outrider_tracker.store.folder import sync_folder
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 MAX_PATH: Final = 4096
 MAX_SIZE: Final = 1 << 50
+MAX_MTIME: Final = 1 << 53  # Unix seconds, either side
 POLICIES: Final = ("live", "end")
 PURPOSE: Final = "upload PUT"
 
@@ -216,7 +217,8 @@ def _wanted(body: dict[str, Any]) -> WantedFile:
         raise RefusedError(contract.ERROR_FRAME, "sha256 is 64 hexadecimal digits in lower case")
     if policy not in POLICIES:
         raise RefusedError(contract.ERROR_FRAME, "policy is live or end")
-    if not isinstance(mtime, (int, float, type(None))) or not isinstance(container, (str, type(None))):
+    known = isinstance(mtime, (int, float)) and abs(mtime) <= MAX_MTIME  # neither NaN nor beyond what doubles can say
+    if not (mtime is None or known) or not isinstance(container, (str, type(None))):
         raise RefusedError(contract.ERROR_FRAME, "mtime is a number of seconds, container a text")
     return WantedFile(path, size, sha256, None if mtime is None else float(mtime), str(policy), container)
 

@@ -150,9 +150,11 @@ def append_lines(
         seq = _insert_block(connection, target, block, now)
         if present:
             # What lies wholly under it counts no more. Left there, it would slow down whoever looks at these lines.
+            stop = block.first + block.count
             connection.execute(
-                "DELETE FROM line_block WHERE space = ? AND first >= ? AND first < ? AND first + count <= ? AND seq < ?",
-                (target, block.first, block.first + block.count, block.first + block.count, seq),
+                "DELETE FROM line_block WHERE space = ? AND first >= ? AND first < ? AND first + count <= ? "
+                "AND seq < ?",
+                (target, block.first, stop, stop, seq),
             )
     connection.execute(
         "UPDATE line_space SET count = max(count, ?), last = ?, newest = ?, loose = loose + ? WHERE id = ?",

@@ -223,13 +223,15 @@ def check(door: Door, paths: list[str], tally: Tally, keys: int) -> None:
         compare_points(door.data, run, keys, posted)
 
 
+OWNER = "(SELECT -decoding.id FROM decoding JOIN sdk_run ON sdk_run.id = run WHERE name = ?)"
+
+
 def compare_points(data: Path, run: str, keys: int, posted: int) -> None:
     """Every point of one key, and the number of all keys'."""
     with sqlite3.connect(f"file:{data}/tracker.db?mode=ro", uri=True) as connection:
         counts = dict(
             connection.execute(
-                "SELECT key, count FROM series WHERE key LIKE 'train/%' AND source = "
-                "(SELECT -id FROM sdk_run WHERE name = ?)",
+                f"SELECT key, count FROM series WHERE key LIKE 'train/%' AND source = {OWNER}",
                 (run,),
             )
         )
@@ -239,7 +241,7 @@ def compare_points(data: Path, run: str, keys: int, posted: int) -> None:
         texts = connection.execute(
             "SELECT points FROM (SELECT series, first, points FROM point_chunk UNION ALL "
             "SELECT series, first, points FROM point_tail) JOIN series ON series.id = series WHERE key = ? "
-            "AND source = (SELECT -id FROM sdk_run WHERE name = ?) ORDER BY first",
+            f"AND source = {OWNER} ORDER BY first",
             (f"train/metric_{last}", run),
         )
         points = pointcodec.join(pointcodec.decode(text) for (text,) in texts)

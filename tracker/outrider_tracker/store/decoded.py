@@ -24,7 +24,8 @@ from outrider_tracker.store import pointcodec, points
 from outrider_tracker.store.pointcodec import Points
 from outrider_tracker.store.points import SeriesKey
 
-PORTION: Final = 100  # series, keys and media written by one transaction: a few milliseconds
+DIRECT: Final = 300  # series, keys and media that a step writes at once: a few milliseconds
+PORTION: Final = 100  # … and those of each transaction where a step found more
 SWEEP_SECONDS: Final = 0.003  # of the writer's time, after which one sweep is over
 MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
 
@@ -115,7 +116,7 @@ class Prepared:
     portions: Sequence[bytes] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
-        if len(self.found) > PORTION:
+        if len(self.found) > DIRECT:
             # Times and steps are those of other series, too: it is much smaller when deflated, and quickly written.
             parts = [zlib.compress(_ENCODER.encode(part), 1) for part in _portions(self.found, self.now, self.most)]
             object.__setattr__(self, "portions", parts)

@@ -196,7 +196,7 @@ def all_values(store: Store) -> dict[str, list[float]]:
 class TestWideRows:
     """What one row says may be too much for one transaction, which all tenants share."""
 
-    KEYS = 3 * decoded.PORTION + 7
+    KEYS = decoded.DIRECT + decoded.PORTION + 7
 
     def wanted(self, *steps: int) -> dict[str, list[float]]:
         return {f"k{key}": [float(key + step) for step in steps] for key in range(self.KEYS)}

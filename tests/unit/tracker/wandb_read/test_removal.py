@@ -27,7 +27,7 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
             {number: pointcodec.columns([1.0], [0.0], [0.5])}, [("loss", "number", 1, "1")], [("i", 0, "image", "{}")]
         )
         decoded.put(connection, owner, decoded.Prepared(found, 0.0, 9))
-        many = decoded.Found(keys=[(f"k{key}", "number", 1, "1") for key in range(decoded.PORTION + 1)])
+        many = decoded.Found(keys=[(f"k{key}", "number", 1, "1") for key in range(decoded.DIRECT + 1)])
         decoded.put(connection, owner, decoded.Prepared(many, 0.0, 9))
         connection.execute("INSERT INTO run_file VALUES (?, 'f', 'aa', 1, 0)", (run,))
         connection.execute(
@@ -50,7 +50,7 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
     assert all(runs == [2] for runs in left.values()), left
     (kept,) = connection.execute("SELECT id FROM decoding").fetchone()
     assert connection.execute("SELECT source FROM series").fetchall() == [(-kept,)]
-    for table, column, rows in (("history_key", "decoding", 1), ("media", "decoding", 1), ("kept", "-owner", 2)):
+    for table, column, rows in (("history_key", "decoding", 1), ("media", "decoding", 1), ("kept", "-owner", 4)):
         assert connection.execute(f"SELECT {column} FROM {table}").fetchall() == [(kept,)] * rows
     assert connection.execute("SELECT count(*) FROM point_tail").fetchone() == (1,)
     assert connection.execute("SELECT count(*) FROM line_block").fetchone() == (3,)

@@ -54,6 +54,15 @@ def list_series(connection: sqlite3.Connection, run: int) -> list[SeriesInfo]:
     return [found[name] for name in sorted(found)]
 
 
+def newest_system(connection: sqlite3.Connection, run: int) -> dict[str, float]:
+    """The newest value of each system metric that has a finite one, by its whole key."""
+    rows = connection.execute(
+        "SELECT key, last FROM series WHERE source = ? AND kind = 'system' AND last IS NOT NULL ORDER BY key",
+        (-decoding_of(connection, run),),
+    )
+    return dict(rows.fetchall())
+
+
 def read_series(
     connection: sqlite3.Connection, run: int, key: str, axis: Axis, *, name: str, buckets: int
 ) -> list[SeriesLine]:

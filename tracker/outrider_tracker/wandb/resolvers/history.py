@@ -10,7 +10,7 @@ from typing import Any, Final
 from outrider_sidecar import contract
 from outrider_tracker.core import jsontext
 from outrider_tracker.core.errors import RefusedError
-from outrider_tracker.store import console_lines, read_rows
+from outrider_tracker.store import console_lines, read_rows, read_sdk_series
 from outrider_tracker.store.lines import LineFile, line_counts, tail_lines
 from outrider_tracker.wandb.context import Resolver, Resolvers
 from outrider_tracker.wandb.nodes import RunNode
@@ -134,13 +134,7 @@ def history_keys(parent: RunNode, _info: Info) -> Node:
 
 def system_metrics(parent: RunNode, _info: Info) -> Node:
     """The newest value of each system metric."""
-    rows = parent.context.read(
-        lambda connection: connection.execute(
-            "SELECT key, last FROM series WHERE source = -? AND kind = 'system' AND last IS NOT NULL ORDER BY key",
-            (parent.run.id,),
-        ).fetchall()
-    )
-    return dict(rows)
+    return parent.context.read(lambda connection: read_sdk_series.newest_system(connection, parent.run.id))
 
 
 def line_count(file: LineFile) -> Resolver:

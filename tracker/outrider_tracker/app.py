@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from outrider_tracker.limits import Limits
 from outrider_tracker.log import say
 from outrider_tracker.maintenance import Maintenance
 from outrider_tracker.notifier import Notifier
+from outrider_tracker.pool import FairPool
 from outrider_tracker.services import Services
 from outrider_tracker.store.errors import StoreBrokenError
 from outrider_tracker.store.store import Store
@@ -73,9 +73,9 @@ class Tracker:
             settings.data, on_broken=self._broken, max_series=lambda entity: settings.quotas.of(entity).series
         )
         self.limits = Limits(self.store, settings.quotas)
-        self.reads = ThreadPoolExecutor(READ_THREADS, "read")
-        self.work = ThreadPoolExecutor(INGEST_THREADS, "ingest")
-        self.clients = ThreadPoolExecutor(WANDB_THREADS, "wandb")
+        self.reads = FairPool(READ_THREADS, "read")
+        self.work = FairPool(INGEST_THREADS, "ingest")
+        self.clients = FairPool(WANDB_THREADS, "wandb")
         self.decoder = Decoder(self.store, self.notifier.publish)
         self.line_decoder = LineDecoder(self.store, self.notifier.publish)
         self.maintenance = Maintenance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from outrider_tracker.api.errors import CROSS_SITE, ApiError, missing
 from outrider_tracker.auth.credentials import secret_of
 from outrider_tracker.core.principals import Person
 from outrider_tracker.core.rules import Action, Target, may
+from outrider_tracker.pool import caller
 from outrider_tracker.services import Services
 from outrider_tracker.store.records import Run, StoredFile, StreamInfo
 
@@ -32,7 +34,15 @@ class Access:
     clock: Callable[[], float] = time.time
 
     async def person(self, request: Request) -> Person:
-        """Who asks: by API key, else by session cookie. 401 otherwise; today's roles count, not those at login."""
+        """Who asks, whose work the pools do from here on: by API key, else by session cookie. 401 otherwise.
+
+        Today's roles count, not those at login.
+        """
+        found = await self._known(request)
+        caller.set(found.name)
+        return found
+
+    async def _known(self, request: Request) -> Person:
         header = request.headers.get("authorization")
         if header is not None:
             key = secret_of(header)
@@ -49,6 +59,7 @@ class Access:
 
     async def by_key(self, key: str) -> Person:
         """The person whose API key this is, else 401."""
+        caller.set(hashlib.sha256(key.encode(errors="replace")).hexdigest())
         person = await self.services.read(self.services.people.authenticate_key, key)
         if person is None:
             raise _unauthenticated(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from concurrent.futures import Executor
 from typing import Final
 
@@ -15,6 +16,7 @@ from outrider_tracker.auth.tokens import InvalidTokenError, TokenVerifier
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Person, Pod, Principal
 from outrider_tracker.core.rules import Action, Target, may
+from outrider_tracker.pool import caller
 from outrider_tracker.store.people import SqlitePeople
 
 _TOKEN_DOTS: Final = 2  # header.payload.signature; API keys have none
@@ -30,7 +32,17 @@ class Gate:
         self._pool = pool
 
     async def principal(self, request: Request) -> Principal:
-        """Who sent the request. RefusedError: unauthenticated (401), unavailable (503, never 401)."""
+        """Who sent the request, whose work the pools do from here on. RefusedError: unauthenticated (401), unavailable
+        (503, never 401).
+        """
+        found = await self._known(request)
+        if isinstance(found, Pod):
+            caller.set(found.entity)
+        else:
+            caller.set(found.name if isinstance(found, Person) else found.subject)
+        return found
+
+    async def _known(self, request: Request) -> Principal:
         secret = secret_of(request.headers.get("authorization", ""))
         if secret is None:
             raise RefusedError(
@@ -41,6 +53,7 @@ class Gate:
             known = self._tokens.remembered(secret)
             if known is not None:
                 return known
+        caller.set(hashlib.sha256(secret.encode(errors="replace")).hexdigest())
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._look_up, secret)
 
     async def visitor(self, request: Request) -> Principal | None:

@@ -28,6 +28,7 @@ from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Principal
 from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.notifier import sdk_run_topic
+from outrider_tracker.pool import caller
 from outrider_tracker.store import sdk_stream
 from outrider_tracker.store.lines import LineBatch, LineFile, Looked, look
 from outrider_tracker.store.projects import project_by_id
@@ -143,7 +144,9 @@ class Filestream:
         secret = request.headers.get("authorization", "")
         key = (hashlib.sha256(secret.encode(errors="replace")).digest(), entity, project, run)
         found = cache.get(key)
-        if found is None:
+        if found is not None:
+            caller.set(found.entity)
+        else:
             changes = cache.changes
             principal = await self.wandb.gate.visitor(request)
             found = await self.wandb.work(self._find, principal, entity, project, run)

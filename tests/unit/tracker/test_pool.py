@@ -1,0 +1,117 @@
+"""Threads that callers share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+import pytest
+
+from outrider_tracker.pool import FairPool, caller
+
+SECONDS = 30
+
+
+@pytest.fixture
+def pool() -> Iterator[FairPool]:
+    """Four threads, two of them at most for one caller."""
+    made = FairPool(4, "test")
+    yield made
+    made.shutdown()
+
+
+def submit(pool: FairPool, who: str, work: Callable[[], Any]) -> Future[Any]:
+    """As that caller."""
+
+    def go() -> Future[Any]:
+        caller.set(who)
+        return pool.submit(work)
+
+    return copy_context().run(go)
+
+
+def test_results_and_errors_come_to_who_asked(pool: FairPool) -> None:
+    assert submit(pool, "a", lambda: 5).result(SECONDS) == 5
+    with pytest.raises(ZeroDivisionError):
+        submit(pool, "a", lambda: 1 // 0).result(SECONDS)
+    assert pool.submit(divmod, 7, 2).result(SECONDS) == (3, 1)
+
+
+def test_one_caller_never_holds_all_threads(pool: FairPool) -> None:
+    """A hundred jobs that wait, and another caller's is done all the same; then theirs are, too, in their order."""
+    gate, lock = threading.Event(), threading.Lock()
+    running = most = 0
+    begun: list[int] = []
+
+    def slow(number: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+            begun.append(number)
+        gate.wait(SECONDS)
+        with lock:
+            running -= 1
+
+    heavy = [submit(pool, "heavy", partial(slow, number)) for number in range(100)]
+    for _ in range(20):
+        assert submit(pool, "light", lambda: "done").result(SECONDS) == "done"
+    assert not any(job.done() for job in heavy)
+    gate.set()
+    wait(heavy, SECONDS)
+    assert all(job.done() for job in heavy)
+    assert most == 2
+    assert sorted(begun) == list(range(100))
+    assert all(abs(number - place) <= 2 for place, number in enumerate(begun))
+
+
+def test_who_comes_anew_is_served_before_a_long_queue() -> None:
+    """Also where every thread is taken."""
+    pool = FairPool(1, "test")
+    gate = threading.Event()
+    order: list[str] = []
+    first = submit(pool, "heavy", lambda: gate.wait(SECONDS))
+    rest = [submit(pool, "heavy", lambda: order.append("heavy")) for _ in range(50)]
+    light = submit(pool, "light", lambda: order.append("light"))
+    gate.set()
+    wait([first, light, *rest], SECONDS)
+    assert order.index("light") <= 1
+    pool.shutdown()
+
+
+def test_nobody_is_remembered_without_jobs(pool: FairPool) -> None:
+    wait([submit(pool, f"caller-{number}", lambda: None) for number in range(1000)], SECONDS)
+    pool.shutdown()
+    assert not pool._held
+    assert not pool._parked
+
+
+def test_shutdown_does_what_was_submitted_and_takes_nothing_more() -> None:
+    pool = FairPool(2, "test")
+    jobs = [submit(pool, "a", lambda: "done") for _ in range(50)]
+    pool.shutdown()
+    assert [job.result(0) for job in jobs] == ["done"] * 50
+    with pytest.raises(RuntimeError):
+        pool.submit(lambda: None)
+
+
+def test_shutdown_may_cancel_what_has_not_begun() -> None:
+    pool = FairPool(1, "test")
+    gate, busy = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        busy.set()
+        gate.wait(SECONDS)
+
+    first = submit(pool, "a", hold)
+    assert busy.wait(SECONDS)
+    rest = [submit(pool, name, lambda: None) for name in "ab" * 10]
+    pool.shutdown(wait=False, cancel_futures=True)
+    gate.set()
+    pool.shutdown()
+    assert first.done()
+    assert all(job.cancelled() for job in rest)

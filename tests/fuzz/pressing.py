@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import multiprocessing
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -135,6 +136,41 @@ def press_beside(port: int, door: str, seed: str, seconds: float, world: World) 
     process.start()
     theirs.close()
     found: Pressed = ours.recv()
+    process.join()
+    process.close()
+    ours.close()
+    return found
+
+
+def _crowding(answer: Any, port: int, sent: Sent, seconds: float, connections: int) -> None:
+    counts: Counter[int] = Counter()
+    end = time.monotonic() + seconds
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+        while time.monotonic() < end:
+            connection.request(sent.method, sent.path, sent.body, dict(sent.headers))
+            got = connection.getresponse()
+            got.read()
+            counts[got.status] += 1
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answer.send(counts)
+    answer.close()
+
+
+def crowd_beside(port: int, sent: Sent, seconds: float, connections: int) -> Counter[int]:
+    """The same request over many connections at once, from a process of its own: how many had which status."""
+    ours, theirs = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=_crowding, args=(theirs, port, sent, seconds, connections), daemon=True)
+    process.start()
+    theirs.close()
+    found: Counter[int] = ours.recv()
     process.join()
     process.close()
     ours.close()

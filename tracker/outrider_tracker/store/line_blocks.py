@@ -84,7 +84,12 @@ def step_bounds(lines: Sequence[str]) -> tuple[int | None, int | None]:
     except ValueError:  # not all are integers
         numbers = [_number(text) for text in found]
         low, high = math.floor(min(numbers)), math.ceil(max(numbers))
-    return max(low, -MAX_STEP), min(high, MAX_STEP)
+    return _stored(low), _stored(high)
+
+
+def _stored(step: int) -> int:
+    """A step that SQLite can count to: one beyond, on either side, is taken for the last of them."""
+    return max(-MAX_STEP, min(MAX_STEP, step))
 
 
 def segments(connection: sqlite3.Connection, space: int, start: int, stop: int) -> list[Segment]:

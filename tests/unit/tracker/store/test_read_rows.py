@@ -335,3 +335,17 @@ class TestCompaction:
         assert blocks_of(small) == []
         spaces = small.readers.read(lambda connection: connection.execute("SELECT count(*) FROM line_space").fetchone())
         assert spaces == (0,)
+
+
+@pytest.mark.parametrize("step", [2**62, 2**63, 2**64, 10**30, 10**400, -(2**63) - 1, -(10**30)])
+def test_rows_whose_every_step_is_beyond_what_sqlite_counts(tmp_path: Path, step: int) -> None:
+    """They are kept as they came, and decoded."""
+    opened = Store(tmp_path / "data", clock=lambda: 1.0)
+    make_run(opened, 1)
+    text = json.dumps({"_step": step, "loss": 1.0})
+    assert append(opened, 1, LineBatch(LineFile.HISTORY, "", 0, [text]))
+    LineDecoder(opened, lambda _: None).drain()
+    with opened.readers.snapshot() as connection:
+        assert lines.read_lines(connection, 1, LineFile.HISTORY, 0, 9) == [(0, text)]
+        assert key_statistics(connection, 1)["keys"].keys() == {"_step", "loss"}
+    opened.close()

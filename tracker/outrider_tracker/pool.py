@@ -90,11 +90,10 @@ class FairPool(Executor):
             begun = time.monotonic()
             if job.future.set_running_or_notify_cancel():
                 try:
-                    result = job.run()
+                    # No name for the result: this thread would hold it, however large, until its next job.
+                    job.future.set_result(job.run())
                 except BaseException as error:  # noqa: BLE001  whoever waits for the result gets it
                     job.future.set_exception(error)
-                else:
-                    job.future.set_result(result)
             del job
             with self._gate:
                 self._ready.charge(who, time.monotonic() - begun)

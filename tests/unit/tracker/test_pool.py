@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextvars import copy_context
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from outrider_tracker.pool import FairPool, caller
+from tests.integration.tracker.process import until
 
 SECONDS = 30
 
@@ -81,6 +83,16 @@ def test_who_comes_anew_is_served_before_a_long_queue() -> None:
     wait([first, light, *rest], SECONDS)
     assert order.index("light") <= 1
     pool.shutdown()
+
+
+def test_no_thread_holds_a_result_that_nobody_wants_any_more(pool: FairPool) -> None:
+    class Large:
+        """Something to be freed."""
+
+    made = [submit(pool, f"caller-{number}", Large).result(SECONDS) for number in range(20)]
+    known = [weakref.ref(large) for large in made]
+    del made
+    until(lambda: not any(ref() for ref in known), "all are freed", SECONDS)
 
 
 def test_nobody_is_remembered_without_jobs(pool: FairPool) -> None:

@@ -178,6 +178,8 @@ def test_a_crowd_of_one_tenant(tracker: TrackerProcess, folder: Path, world: Wor
     assert set(statuses) <= {200, 429}
     assert statuses[200] > CROWD
     assert refused == 0
+    if SOAK:
+        assert beside <= FAIR * max(alone, FAIR_FLOOR)
 
 
 def backlog(base: str) -> float:

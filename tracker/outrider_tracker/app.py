@@ -44,6 +44,7 @@ from outrider_tracker.wandb.composition import Wandb
 READ_THREADS: Final = 8
 INGEST_THREADS: Final = 4
 WANDB_THREADS: Final = 16  # most of them wait for the writer
+SHARE: Final = 2  # threads of each that one caller has at a time: more of them would only wait for the interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ class Tracker:
             settings.data, on_broken=self._broken, max_series=lambda entity: settings.quotas.of(entity).series
         )
         self.limits = Limits(self.store, settings.quotas)
-        self.reads = FairPool(READ_THREADS, "read")
-        self.work = FairPool(INGEST_THREADS, "ingest")
-        self.clients = FairPool(WANDB_THREADS, "wandb")
+        self.reads = FairPool(READ_THREADS, "read", SHARE)
+        self.work = FairPool(INGEST_THREADS, "ingest", SHARE)
+        self.clients = FairPool(WANDB_THREADS, "wandb", SHARE)
         self.decoder = Decoder(self.store, self.notifier.publish)
         self.line_decoder = LineDecoder(self.store, self.notifier.publish)
         self.maintenance = Maintenance(

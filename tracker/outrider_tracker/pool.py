@@ -1,4 +1,4 @@
-"""Threads that callers share: nobody has more than a part of them, and who has used least goes next.
+"""Threads that callers share: nobody has more than a few of them, and who has used least goes next.
 
 Who somebody is, is known by `caller`, a context variable: the doors set it once they know, and a job belongs to whom it
 says where it is submitted. So one caller's hundred slow questions are not another one's queue.
@@ -35,8 +35,8 @@ class _Job:
 class FairPool(Executor):
     """An executor whose `threads` one caller may have `share` of at a time. Jobs of one caller begin in their order."""
 
-    def __init__(self, threads: int, name: str, share: int | None = None) -> None:
-        self._share = max(1, threads // 2) if share is None else share
+    def __init__(self, threads: int, name: str, share: int) -> None:
+        self._share = share
         self._gate = threading.Condition()
         self._ready: FairQueue[_Job] = FairQueue(_NO_LIMIT)
         self._held: Counter[str] = Counter()  # jobs of each caller that run or are ready

@@ -21,7 +21,7 @@ SECONDS = 30
 @pytest.fixture
 def pool() -> Iterator[FairPool]:
     """Four threads, two of them at most for one caller."""
-    made = FairPool(4, "test")
+    made = FairPool(4, "test", 2)
     yield made
     made.shutdown()
 
@@ -73,7 +73,7 @@ def test_one_caller_never_holds_all_threads(pool: FairPool) -> None:
 
 def test_who_comes_anew_is_served_before_a_long_queue() -> None:
     """Also where every thread is taken."""
-    pool = FairPool(1, "test")
+    pool = FairPool(1, "test", 1)
     gate = threading.Event()
     order: list[str] = []
     first = submit(pool, "heavy", lambda: gate.wait(SECONDS))
@@ -103,7 +103,7 @@ def test_nobody_is_remembered_without_jobs(pool: FairPool) -> None:
 
 
 def test_shutdown_does_what_was_submitted_and_takes_nothing_more() -> None:
-    pool = FairPool(2, "test")
+    pool = FairPool(2, "test", 1)
     jobs = [submit(pool, "a", lambda: "done") for _ in range(50)]
     pool.shutdown()
     assert [job.result(0) for job in jobs] == ["done"] * 50
@@ -112,7 +112,7 @@ def test_shutdown_does_what_was_submitted_and_takes_nothing_more() -> None:
 
 
 def test_shutdown_may_cancel_what_has_not_begun() -> None:
-    pool = FairPool(1, "test")
+    pool = FairPool(1, "test", 1)
     gate, busy = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -104,7 +104,8 @@ def under_way(
         return Standing(
             RunState.PENDING, "Suspended", "the Job is suspended: it runs when spec.suspend is false again", begun
         )
-    current = [p for p in pods if attempts.covers(p, attempts.current) and p.uid not in attempts.replaced]
+    replaced = attempts.replaced
+    current = [p for p in pods if attempts.covers(p, attempts.current) and p.uid not in replaced]
     running = sum(1 for p in current if p.started)
     wanted = max(1, pods_wanted(job))
     ever = previous is RunState.RUNNING and previous_attempt == attempts.current and running

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from outrider_tracker.api.errors import CROSS_SITE, ApiError, missing
 from outrider_tracker.auth.credentials import secret_of
 from outrider_tracker.core.principals import Person
 from outrider_tracker.core.rules import Action, Target, may
-from outrider_tracker.pool import caller
+from outrider_tracker.pool import call_by_secret, caller
 from outrider_tracker.services import Services
 from outrider_tracker.store.records import Run, StoredFile, StreamInfo
 
@@ -59,7 +58,7 @@ class Access:
 
     async def by_key(self, key: str) -> Person:
         """The person whose API key this is, else 401."""
-        caller.set(hashlib.sha256(key.encode(errors="replace")).hexdigest())
+        call_by_secret(key)
         person = await self.services.read(self.services.people.authenticate_key, key)
         if person is None:
             raise _unauthenticated(

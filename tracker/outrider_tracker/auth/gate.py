@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from concurrent.futures import Executor
 from typing import Final
 
@@ -16,7 +15,7 @@ from outrider_tracker.auth.tokens import InvalidTokenError, TokenVerifier
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Person, Pod, Principal
 from outrider_tracker.core.rules import Action, Target, may
-from outrider_tracker.pool import caller
+from outrider_tracker.pool import call_by_secret, caller
 from outrider_tracker.store.people import SqlitePeople
 
 _TOKEN_DOTS: Final = 2  # header.payload.signature; API keys have none
@@ -53,7 +52,7 @@ class Gate:
             known = self._tokens.remembered(secret)
             if known is not None:
                 return known
-        caller.set(hashlib.sha256(secret.encode(errors="replace")).hexdigest())
+        call_by_secret(secret)
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._look_up, secret)
 
     async def visitor(self, request: Request) -> Principal | None:

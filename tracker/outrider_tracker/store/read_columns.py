@@ -50,12 +50,33 @@ class Columns:
 
     def add_rollup(self, data: bytes, x: str) -> None:
         """The summaries of one chunk's roll-up."""
-        flat = pointcodec.decode_flat(data)
+        self.add_flat(pointcodec.decode_flat(data), x)
+
+    def add_flat(self, flat: array[float], x: str) -> None:
+        """Summaries as eight numbers each, one after the other."""
         first = 2 if x == "step" else 0
         self.x_low.extend(flat[first::8])
         self.x_high.extend(flat[first + 1 :: 8])
         for place, column in enumerate((self.low, self.high, self.sum, self.count), 4):
             column.extend(flat[place::8])
+
+    @property
+    def all(self) -> tuple[array[float], ...]:
+        """The six of them."""
+        return (self.x_low, self.x_high, self.low, self.high, self.sum, self.count)
+
+    def sound(self) -> bool:
+        """Whether every number is finite and nothing stands for no value at all."""
+        return all(map(math.isfinite, map(sum, self.all))) and (not self.count or min(self.count) >= 1.0)
+
+    def extend(self, other: Columns) -> None:
+        """Adds another's behind ours."""
+        for ours, theirs in zip(self.all, other.all, strict=True):
+            ours.extend(theirs)
+
+    def cut(self, start: int, stop: int) -> Columns:
+        """Entries [start, stop)."""
+        return Columns(*(column[start:stop] for column in self.all))
 
 
 def read_line(
@@ -91,8 +112,7 @@ def read_line(
 
 def fold(columns: Columns, between: tuple[float, float], buckets: int) -> Line | None:
     """At most `buckets` equal parts of the range that hold something. None: x goes back, or is odd. Pure."""
-    all_of = (columns.x_low, columns.x_high, columns.low, columns.high, columns.sum, columns.count)
-    if not all(map(math.isfinite, map(sum, all_of))) or (columns.count and min(columns.count) < 1.0):
+    if not columns.sound():
         return None
     x = [(low + high) / 2 for low, high in zip(columns.x_low, columns.x_high, strict=True)]
     if not all(map(le, x, islice(x, 1, None))):

@@ -15,7 +15,6 @@ import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from operator import add, le, truediv
 from typing import Final
@@ -23,46 +22,12 @@ from typing import Final
 from outrider_tracker.store import pointcodec
 from outrider_tracker.store.pointcodec import Points
 from outrider_tracker.store.points import CHUNK
-from outrider_tracker.store.read_columns import Line
+from outrider_tracker.store.read_columns import Columns, Line
 
 MANY: Final = 32  # lines from which on they are read together
 CELLS: Final = 32_768  # buckets of all lines together, about
 _OUTLINED: Final = pointcodec.GROUP * pointcodec.OUTLINE  # points under one entry of an outline
 _LOOKED_AT: Final = 8  # lines by which it is chosen how coarse the others are read
-
-
-def _doubles() -> array[float]:
-    return array("d")
-
-
-@dataclass(slots=True)
-class _Columns:
-    """Summaries of points, as columns: bounds of x, least and largest value, sum and number."""
-
-    x_low: array[float] = field(default_factory=_doubles)
-    x_high: array[float] = field(default_factory=_doubles)
-    low: array[float] = field(default_factory=_doubles)
-    high: array[float] = field(default_factory=_doubles)
-    sum: array[float] = field(default_factory=_doubles)
-    count: array[float] = field(default_factory=_doubles)
-
-    @property
-    def all(self) -> tuple[array[float], ...]:
-        """The six of them."""
-        return (self.x_low, self.x_high, self.low, self.high, self.sum, self.count)
-
-    def sound(self) -> bool:
-        """Whether every number is finite and nothing stands for no value at all."""
-        return all(map(math.isfinite, map(sum, self.all))) and (not self.count or min(self.count) >= 1.0)
-
-    def extend(self, other: _Columns) -> None:
-        """Adds another's behind ours."""
-        for ours, theirs in zip(self.all, other.all, strict=True):
-            ours.extend(theirs)
-
-    def cut(self, start: int, stop: int) -> _Columns:
-        """Entries [start, stop)."""
-        return _Columns(*(column[start:stop] for column in self.all))
 
 
 def buckets_for(lines: int, buckets: int) -> int:
@@ -89,7 +54,7 @@ def read_many(
     by_length: dict[int, list[int]] = {}
     lines: dict[int, Line | None] = {}
     for series in ids:
-        columns = _inside(found.get(series, _Columns()), between)
+        columns = _inside(found.get(series, Columns()), between)
         if columns is None:
             lines[series] = None
         else:
@@ -121,62 +86,56 @@ def _density(
     return chunks, points
 
 
-def _by_chunks(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, _Columns]:
-    found: dict[int, _Columns] = {}
+def _by_chunks(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, Columns]:
+    found: dict[int, Columns] = {}
     for series, *numbers in connection.execute(
         f"SELECT series, {x}_low, {x}_high, low, high, sum, finite FROM point_chunk "  # noqa: S608
         f"WHERE series IN (SELECT value FROM json_each(?)) AND {x}_low <= ? AND {x}_high >= ? ORDER BY series, first",
         (ids, between[1], between[0]),
     ):
-        columns = found.setdefault(series, _Columns())
+        columns = found.setdefault(series, Columns())
         for column, number in zip(columns.all, numbers, strict=True):
             column.append(math.nan if number is None else number)
     return found
 
 
-def _by_outlines(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, _Columns]:
-    flats: dict[int, bytearray] = {}
-    for series, outline in connection.execute(
-        f"SELECT series, outline FROM point_outline WHERE series IN (SELECT value FROM json_each(?)) "  # noqa: S608
-        f"AND {x}_low <= ? AND {x}_high >= ? ORDER BY series, first",
-        (ids, between[1], between[0]),
-    ):
-        flats.setdefault(series, bytearray()).extend(outline)
-    first = 2 if x == "step" else 0
-    found: dict[int, _Columns] = {}
-    for series, raw in flats.items():
-        flat = _doubles()
-        flat.frombytes(raw)
-        found[series] = _Columns(*(flat[place::8] for place in (first, first + 1, 4, 5, 6, 7)))
+def _by_outlines(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, Columns]:
+    flats: dict[int, array[float]] = {}
+    for series, outline in _column(connection, "point_outline", "outline", ids, x, between):
+        flats.setdefault(series, array("d")).frombytes(outline)
+    found: dict[int, Columns] = {}
+    for series, flat in flats.items():
+        found[series] = Columns()
+        found[series].add_flat(flat, x)
     return found
 
 
-def _by_rollups(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, _Columns]:
-    first = 2 if x == "step" else 0
-    found: dict[int, _Columns] = {}
-    for series, data in connection.execute(
-        f"SELECT series, rollup FROM point_chunk WHERE series IN (SELECT value FROM json_each(?)) "  # noqa: S608
-        f"AND {x}_low <= ? AND {x}_high >= ? ORDER BY series, first",
-        (ids, between[1], between[0]),
-    ):
-        flat = pointcodec.decode_flat(data)
-        part = _Columns(*(flat[place::8] for place in (first, first + 1, 4, 5, 6, 7)))
-        found.setdefault(series, _Columns()).extend(part)
+def _by_rollups(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, Columns]:
+    found: dict[int, Columns] = {}
+    for series, rollup in _column(connection, "point_chunk", "rollup", ids, x, between):
+        found.setdefault(series, Columns()).add_rollup(rollup, x)
     return found
 
 
-def _by_points(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, _Columns]:
-    found: dict[int, _Columns] = {}
-    for series, data in connection.execute(
-        f"SELECT series, points FROM point_chunk WHERE series IN (SELECT value FROM json_each(?)) "  # noqa: S608
-        f"AND {x}_low <= ? AND {x}_high >= ? ORDER BY series, first",
-        (ids, between[1], between[0]),
-    ):
-        found.setdefault(series, _Columns()).extend(_near(_single(pointcodec.decode(data), x), between))
+def _by_points(connection: sqlite3.Connection, ids: str, x: str, between: tuple[float, float]) -> dict[int, Columns]:
+    found: dict[int, Columns] = {}
+    for series, points in _column(connection, "point_chunk", "points", ids, x, between):
+        found.setdefault(series, Columns()).extend(_near(_single(pointcodec.decode(points), x), between))
     return found
 
 
-def _near(columns: _Columns, between: tuple[float, float]) -> _Columns:
+def _column(  # noqa: PLR0917  a column of a table, and which of its rows
+    connection: sqlite3.Connection, table: str, column: str, ids: str, x: str, between: tuple[float, float]
+) -> Iterator[tuple[int, bytes]]:
+    """A column of the chunks of all series, or of what stands beside them, in the range and in order."""
+    return connection.execute(
+        f"SELECT series, {column} FROM {table} WHERE series IN (SELECT value FROM json_each(?)) "  # noqa: S608
+        f"AND {x}_low <= ? AND {x}_high >= ? ORDER BY series, first",
+        (ids, between[1], between[0]),
+    )
+
+
+def _near(columns: Columns, between: tuple[float, float]) -> Columns:
     """Points in the range, where x ascends; else all of them."""
     at = columns.x_low
     if not all(map(le, at, islice(at, 1, None))):
@@ -184,13 +143,13 @@ def _near(columns: _Columns, between: tuple[float, float]) -> _Columns:
     return columns.cut(bisect_left(at, between[0]), bisect_right(at, between[1]))
 
 
-def _single(points: Points, x: str) -> _Columns:
-    at = points.steps if x == "step" else points.times
-    values = points.values
-    return _Columns(at, at, values, values, values, array("d", (1.0,)) * len(at))
+def _single(points: Points, x: str) -> Columns:
+    made = Columns()
+    made.add_points(points, x)
+    return made
 
 
-def _add_tails(connection: sqlite3.Connection, ids: str, x: str, found: dict[int, _Columns], size: int) -> None:
+def _add_tails(connection: sqlite3.Connection, ids: str, x: str, found: dict[int, Columns], size: int) -> None:
     """What is not sealed, in entries of `size` points."""
     tails: dict[int, list[Points]] = {}
     for series, data in connection.execute(
@@ -199,15 +158,15 @@ def _add_tails(connection: sqlite3.Connection, ids: str, x: str, found: dict[int
     ):
         tails.setdefault(series, []).append(pointcodec.decode(data))
     for series, parts in tails.items():
-        columns = found.setdefault(series, _Columns())
+        columns = found.setdefault(series, Columns())
         whole = _single(pointcodec.join(parts), x)
         columns.extend(whole if size == 1 else _joined(whole, size))
 
 
-def _joined(columns: _Columns, size: int) -> _Columns:
+def _joined(columns: Columns, size: int) -> Columns:
     """Each `size` entries as one."""
     edges = range(0, len(columns.count), size)
-    return _Columns(
+    return Columns(
         array("d", (min(columns.x_low[at : at + size]) for at in edges)),
         array("d", (max(columns.x_high[at : at + size]) for at in edges)),
         array("d", (min(columns.low[at : at + size]) for at in edges)),
@@ -217,7 +176,7 @@ def _joined(columns: _Columns, size: int) -> _Columns:
     )
 
 
-def _inside(columns: _Columns, between: tuple[float, float]) -> _Columns | None:
+def _inside(columns: Columns, between: tuple[float, float]) -> Columns | None:
     """The entries whose middle is in the range. None: x goes back, or is odd."""
     if not columns.sound() or not all(map(le, columns.x_low, islice(columns.x_low, 1, None))):
         return None
@@ -225,16 +184,16 @@ def _inside(columns: _Columns, between: tuple[float, float]) -> _Columns | None:
         return columns
     middles = [(low + high) / 2 for low, high in zip(columns.x_low, columns.x_high, strict=True)]
     kept = [at for at, middle in enumerate(middles) if between[0] <= middle <= between[1]]
-    return columns.cut(kept[0], kept[-1] + 1) if kept else _Columns()
+    return columns.cut(kept[0], kept[-1] + 1) if kept else Columns()
 
 
-def _grouped(found: dict[int, _Columns], alike: Sequence[int], length: int, size: int) -> Iterator[tuple[int, Line]]:
+def _grouped(found: dict[int, Columns], alike: Sequence[int], length: int, size: int) -> Iterator[tuple[int, Line]]:
     """Lines of so many entries each, `size` of them joined to one bucket, all lines at once."""
     whole = -(-length // size) * size
     padding = [
         array("d", (number,)) * (whole - length) for number in (math.inf, -math.inf, math.inf, -math.inf, 0.0, 0.0)
     ]
-    joined = _Columns()
+    joined = Columns()
     for series in alike:
         for column, own, fill in zip(joined.all, found[series].all, padding, strict=True):
             column.extend(own)

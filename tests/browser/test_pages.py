@@ -127,7 +127,7 @@ class TestRunPage:
             expect(card.locator(".legend .entry")).to_have_text(["rank 0", "rank 1", "rank 2", "rank 3"])
             canvas = card.locator("canvas")
             expect(canvas).to_be_visible()
-            assert len(colours_drawn(page, key)) >= 4
+            wait_until_drawn(page, key, 4)
 
     def test_pointing_at_a_line_tells_whose_it_is_on_every_chart(self, page: Page, filled: Filled) -> None:
         page.goto(f"{filled.failed}?tab=charts&key=proc")
@@ -216,22 +216,23 @@ class TestLogs:
         expect(page.locator(".line .fg-red").first).to_contain_text("Traceback")
 
 
-def colours_drawn(page: Page, key: str) -> set[str]:
-    """The named line colours that the chart's canvas really has pixels of."""
-    found = page.evaluate(
-        """(key) => {
+def wait_until_drawn(page: Page, key: str, colours: int) -> None:
+    """Until the chart's canvas really has pixels of so many of the named line colours."""
+    page.wait_for_function(
+        """([key, colours]) => {
           const card = [...document.querySelectorAll("article.chart")].find((each) => each.ariaLabel === key);
-          const canvas = card.querySelector("canvas");
+          const canvas = card?.querySelector("canvas");
+          if (!canvas?.width) return false;
           const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
           const seen = new Set();
           for (let at = 0; at < pixels.length; at += 4) {
             if (pixels[at + 3] > 250) seen.add([pixels[at], pixels[at + 1], pixels[at + 2]].join());
           }
           const style = getComputedStyle(card);
-          return [0, 1, 2, 3]
+          const drawn = [0, 1, 2, 3]
             .map((index) => style.getPropertyValue(`--line-${index}`).trim())
             .filter((hex) => seen.has([1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join()));
+          return new Set(drawn).size >= colours;
         }""",
-        key,
+        arg=[key, colours],
     )
-    return set(found)

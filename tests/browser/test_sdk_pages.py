@@ -14,7 +14,7 @@ from tests.browser.conftest import Complaints, Filled
 from tests.browser.sdk import EVIL, LIVE, PROJECT, WHOLE, live_run, log_runs
 from tests.browser.served import ADMIN_KEY
 from tests.browser.test_hostile import hacked
-from tests.browser.test_pages import colours_drawn
+from tests.browser.test_pages import wait_until_drawn
 
 # What the browser says of its own when it did what our policies ask of it.
 _REFUSED = re.compile("Blocked script execution|Content Security Policy|404")
@@ -90,7 +90,7 @@ class TestCharts:
             expect(page.get_by_role("button", name=section, exact=True)).to_be_visible()
         expect(page.get_by_role("article", name="val/accuracy")).to_contain_text("epoch")
         expect(page.get_by_role("article", name="train/loss")).to_contain_text("step")
-        assert len(colours_drawn(page, "train/loss")) >= 1
+        wait_until_drawn(page, "train/loss", 1)
 
     def test_hidden_metrics_are_shown_when_asked(self, page: Page) -> None:
         page.goto(f"{WHOLE}?tab=charts")
@@ -110,7 +110,7 @@ class TestCharts:
         expect(page).to_have_url(re.compile(r"smooth=0\.9"))
         page.get_by_role("button", name="Log scale").click()
         expect(page).to_have_url(re.compile("y=log"))
-        assert len(colours_drawn(page, "train/loss")) >= 1
+        wait_until_drawn(page, "train/loss", 1)
 
     def test_runs_of_a_project_over_each_other(self, page: Page) -> None:
         page.goto(f"{PROJECT}?tab=charts&key=train/loss")

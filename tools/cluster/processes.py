@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -57,7 +58,9 @@ class Supervisor:
     def pid(self, name: str) -> int | None:
         """The process id of a running daemon."""
         known = self._record(name)
-        return known["pid"] if known and start_time(known["pid"]) == known["start"] else None
+        # a daemon that ended before its record was written has no start time, and neither has a process that is gone
+        there = known and known["start"] and start_time(known["pid"]) == known["start"]
+        return known["pid"] if known and there else None
 
     def names(self) -> list[str]:
         """Every daemon that was started and not stopped."""
@@ -110,16 +113,19 @@ class Supervisor:
     def stop(self, names: Iterable[str], grace: float = 5) -> None:
         """End daemons: SIGTERM to all, and SIGKILL to what is left after `grace` seconds (at once where that is 0)."""
         names = list(names)
-        running = {name: pid for name in names if (pid := self.pid(name))}
-        handles = {name: os.pidfd_open(pid) for name, pid in running.items()}
+        handles: dict[str, int] = {}
         try:
+            for name in names:
+                if pid := self.pid(name):
+                    with suppress(ProcessLookupError):  # it has just ended
+                        handles[name] = os.pidfd_open(pid)
             first = signal.SIGTERM if grace else signal.SIGKILL
             for name, handle in handles.items():
                 if self.pid(name):  # still the same one, and the handle holds it
-                    signal.pidfd_send_signal(handle, first)
+                    _send(handle, first)
             left = _wait(set(handles.values()), grace)
             for handle in left:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                _send(handle, signal.SIGKILL)
             _wait(left, 10)
         finally:
             for handle in handles.values():
@@ -149,6 +155,12 @@ class Supervisor:
         except FileNotFoundError:
             return None
         return found
+
+
+def _send(handle: int, what: signal.Signals) -> None:
+    """Signal the process behind a handle, if it is still there."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, what)
 
 
 def _wait(handles: set[int], seconds: float) -> set[int]:

@@ -80,6 +80,16 @@ def test_one_that_ends_is_told_with_its_last_words(layout: Layout) -> None:
     assert "no such flag" in words
 
 
+def test_one_that_ended_before_its_record_was_written_does_not_run(layout: Layout) -> None:
+    """Its start could not be read any more: "no start time" names no process, least of all one that is gone."""
+    (layout.run / "d.json").write_text(f'{{"pid": {2**22 - 1}, "start": null, "identity": ""}}')
+    supervisor = Supervisor(layout, tagged=False)
+    assert start_time(2**22 - 1) is None
+    assert supervisor.pid("d") is None
+    supervisor.stop(["d"])
+    assert supervisor.names() == []
+
+
 def test_the_environment_of_the_starter_does_not_reach_it(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy set for the user would stand between the API server and its webhooks."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import datetime as dt
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from outrider_operator.core.certificate_entries import CA_CERT
@@ -30,6 +32,14 @@ from tools.cluster import Cluster
 ROOT = Path(__file__).parents[4]
 INJECTION = {"trackerUrl": "https://tracker.test:8443", "image": "example.test/sidecar:1"}
 NAMES = {"webhook": ("localhost",), "tracker": ("tracker.test",)}
+
+
+async def closed(port: int) -> None:
+    """Wait until this process has no connection to a port: aiohttp says goodbye to a TLS peer in the background."""
+    deadline = time.monotonic() + 20
+    while any(each.raddr and each.raddr.port == port for each in psutil.Process().net_connections("tcp")):
+        assert time.monotonic() < deadline, f"a connection to port {port} stays open"
+        await asyncio.sleep(0.01)
 
 
 def until(what: str, check: Callable[[], Any], seconds: float = 60) -> Any:

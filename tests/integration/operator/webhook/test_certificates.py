@@ -21,7 +21,13 @@ from outrider_operator.core.certificate_entries import CA_CERT, NEXT_CERT, WEBHO
 from outrider_operator.kube.credentials import from_kubeconfig
 from outrider_operator.kube.secret_watch import watch_secret
 from tests.cluster_fixtures import Namespace
-from tests.integration.operator.webhook.conftest import WebhookProcess, running_webhook, until, write_certificates
+from tests.integration.operator.webhook.conftest import (
+    WebhookProcess,
+    closed,
+    running_webhook,
+    until,
+    write_certificates,
+)
 from tools.cluster import Cluster
 
 NOW = dt.datetime.now(dt.UTC)
@@ -105,6 +111,7 @@ async def test_a_new_certificate_is_taken_under_load_and_no_review_is_lost(own: 
             swapped.set()
 
     await asyncio.gather(*(ask(keep=keep) for keep in (True, True, False)), swap())
+    await closed(own.ports[0])
     assert answered > 20
     assert own.counted("failed") == 0
 
@@ -173,3 +180,4 @@ async def test_the_secret_is_followed_from_before_it_exists_through_changes(
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
+        await closed(httpx.URL(credentials.server).port or 443)

@@ -1,21 +1,19 @@
-"""Sends a door's requests to a tracker for a while, from a process of its own, and says what answers were wrong."""
+"""Sends a door's requests to a tracker for a while, and says what answers were wrong."""
 
 from __future__ import annotations
 
 import http.client
-import multiprocessing
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-from tests.fuzz.doors import DOORS, ENTITY, PROJECT, RUN, Sent, World
+from tests.fuzz.connecting import ANSWER_SECONDS, connect
+from tests.fuzz.doors import DOORS
+from tests.fuzz.doors.sent import Sent
+from tests.fuzz.doors.world import ENTITY, PROJECT, RUN, World
 from tests.fuzz.hostile import Hostile
 
-ANSWER_SECONDS = 30.0  # whatever is asked: an answer comes by then
 SHOWN = 5  # failures told in full
-FORKS = multiprocessing.get_context("forkserver")
 
 
 @dataclass
@@ -24,14 +22,13 @@ class Pressed:
 
     statuses: Counter[int] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    light: list[float] = field(default_factory=list)  # seconds of each request of the light tenant
 
 
 def press(port: int, door: str, seed: str, seconds: float, world: World) -> Pressed:
     """Requests one after the other, until the time is over."""
     made = Pressed()
-    hostile = Hostile(f"{seed}/{door}", [ENTITY, PROJECT, RUN, "loss", *world.known])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    hostile = Hostile(f"{seed}/{door}", [ENTITY, PROJECT, RUN, "loss"])
+    connection = connect(port)
     end = time.monotonic() + seconds
     for number, sent in enumerate(DOORS[door](hostile, world)):
         if time.monotonic() > end:
@@ -79,99 +76,3 @@ def _send(connection: http.client.HTTPConnection, sent: Sent, made: Pressed) -> 
     if b"this is its fault" in text[:2000]:
         return f"a resolver failed: {text[:1000]!r}"
     return None
-
-
-def tread_lightly(port: int, path: str, headers: dict[str, str], stop: Any, answer: Any) -> None:
-    """Another tenant: a row twenty times a second. Moments and seconds of its requests go to `answer`."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
-    times: list[tuple[float, float]] = []
-    refused = 0
-    number = 0
-    while not stop.wait(0.05):
-        body = b'{"files":{"wandb-history.jsonl":{"offset":%d,"content":["{\\"_step\\":%d,\\"loss\\":0.5}"]}}}' % (
-            number,
-            number,
-        )
-        begun = time.monotonic()
-        connection.request("POST", path, body, headers)
-        got = connection.getresponse()
-        got.read()
-        times.append((begun, time.monotonic() - begun))
-        refused += got.status != 200
-        number += 1
-    connection.close()
-    answer.send((times, refused))
-    answer.close()
-
-
-class LightTenant:
-    """Begins with `with`; `stop` gives (moment, seconds) of each request and how many were not answered with 200."""
-
-    def __init__(self, port: int, path: str, headers: dict[str, str]) -> None:
-        self._stop = FORKS.Event()
-        self._ours, theirs = FORKS.Pipe(duplex=False)
-        self._process = FORKS.Process(target=tread_lightly, args=(port, path, headers, self._stop, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def stop(self) -> tuple[list[tuple[float, float]], int]:
-        """Ends it."""
-        self._stop.set()
-        found: tuple[list[tuple[float, float]], int] = self._ours.recv()
-        self._process.join()
-        self._process.close()
-        self._ours.close()
-        return found
-
-
-def _pressing(answer: Any, *arguments: Any) -> None:
-    answer.send(press(*arguments))
-    answer.close()
-
-
-def press_beside(port: int, door: str, seed: str, seconds: float, world: World) -> Pressed:
-    """`press` in a process of its own, so that it shares no interpreter with who measures."""
-    ours, theirs = FORKS.Pipe(duplex=False)
-    process = FORKS.Process(target=_pressing, args=(theirs, port, door, seed, seconds, world), daemon=True)
-    process.start()
-    theirs.close()
-    found: Pressed = ours.recv()
-    process.join()
-    process.close()
-    ours.close()
-    return found
-
-
-def _crowding(answer: Any, port: int, sent: Sent, seconds: float, connections: int) -> None:
-    counts: Counter[int] = Counter()
-    end = time.monotonic() + seconds
-
-    def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
-        while time.monotonic() < end:
-            connection.request(sent.method, sent.path, sent.body, dict(sent.headers))
-            got = connection.getresponse()
-            got.read()
-            counts[got.status] += 1
-        connection.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    answer.send(counts)
-    answer.close()
-
-
-def crowd_beside(port: int, sent: Sent, seconds: float, connections: int) -> Counter[int]:
-    """The same request over many connections at once, from a process of its own: how many had which status."""
-    ours, theirs = FORKS.Pipe(duplex=False)
-    process = FORKS.Process(target=_crowding, args=(theirs, port, sent, seconds, connections), daemon=True)
-    process.start()
-    theirs.close()
-    found: Counter[int] = ours.recv()
-    process.join()
-    process.close()
-    ours.close()
-    return found

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,13 @@ import httpx
 import pytest
 
 from outrider_tracker.__main__ import main
-from tests.fuzz.doors import DOORS, ENTITY, PROJECT, RUN, SOURCE, Sent, World
-from tests.fuzz.pressing import LightTenant, crowd_beside, press_beside
+from tests.fuzz.apart import Apart
+from tests.fuzz.crowding import crowd
+from tests.fuzz.doors import DOORS
+from tests.fuzz.doors.sent import Sent
+from tests.fuzz.doors.world import ENTITY, PROJECT, RUN, SOURCE, World
+from tests.fuzz.light import Tenant, beside_light
+from tests.fuzz.pressing import press
 from tests.integration.tracker.process import KEY, Sidecar, TrackerProcess, until
 
 SECONDS = float(os.environ.get("OUTRIDER_FUZZ_SECONDS", "7"))
@@ -28,8 +32,6 @@ SOAK = SECONDS >= 60
 SEED = os.environ.get("OUTRIDER_FUZZ_SEED") or (secrets.token_hex(4) if SOAK else "gate")
 BASELINE_SECONDS = 2.0 if not SOAK else 20.0
 MEMORY_MIB = 700  # budget for bodies (256), one decompression and one answer of each thread, and the idle process
-FAIR = 2.0
-FAIR_FLOOR = 0.010  # seconds: below, a p99 is the scheduler's
 UPSERT = (
     "mutation U($n: String, $p: String, $e: String) { upsertBucket(input: {name: $n, modelName: $p, entityName: $e}) "
     "{ bucket { id } } }"
@@ -97,43 +99,36 @@ def graphql(base: str, headers: dict[str, str], text: str, **variables: object) 
     return body["data"]
 
 
-def quantile(times: list[float], share: float) -> float:
-    """Of at least one."""
-    return sorted(times)[min(len(times) - 1, int(len(times) * share))]
+def light_tenant(tracker: TrackerProcess, folder: Path, name: str) -> Tenant:
+    """A user with a run, both of that name."""
+    made = World(user(folder, name, "light"), KEY)
+    graphql(tracker.base, made.basic(), UPSERT, n=name, p="p", e="light")
+    port = int(tracker.base.rpartition(":")[2])
+    return Tenant(port, f"/files/light/p/{name}/file_stream", made.basic())
 
 
 @pytest.mark.timeout(int(SECONDS * 3 + 240))
 @pytest.mark.parametrize("door", list(DOORS))
 def test_hostile_requests(tracker: TrackerProcess, folder: Path, world: World, door: str) -> None:
     """Whatever comes, the answer blames the caller; the tracker stays small; another tenant is served as before."""
-    port = int(tracker.base.rpartition(":")[2])
-    light = World(user(folder, f"light-{door}", "light"), KEY)
-    graphql(tracker.base, light.basic(), UPSERT, n=f"light-{door}", p="p", e="light")
+    tenant = light_tenant(tracker, folder, f"light-{door}")
     told = len(tracker.log.read_text())
-    tenant = LightTenant(port, f"/files/light/p/light-{door}/file_stream", light.basic())
-    time.sleep(BASELINE_SECONDS)  # what is measured is time: the tenant's requests while nothing else happens
-    begun = time.monotonic()
-    pressed = press_beside(port, door, SEED, SECONDS, world)
-    ended = time.monotonic()
-    times, refused = tenant.stop()
+    pressed, light = beside_light(
+        tenant, BASELINE_SECONDS, lambda: Apart(press, tenant.port, door, SEED, SECONDS, world).answer()
+    )
     assert tracker.process.is_alive(), tracker.log.read_text()[-4000:]
     status = Path(f"/proc/{tracker.process.pid}/status").read_text()
     peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
-    alone = quantile([seconds for moment, seconds in times if moment < begun], 0.99)
-    beside = quantile([seconds for moment, seconds in times if begun <= moment < ended], 0.99)
     print(
         f"{door}: {sum(pressed.statuses.values())} requests {dict(sorted(pressed.statuses.items()))}; "
-        f"peak {peak:.0f} MiB; "
-        f"light tenant's p99 {alone * 1e3:.1f} ms alone, {beside * 1e3:.1f} ms beside: {beside / alone:.1f}x"
+        f"peak {peak:.0f} MiB; {light}"
     )
     assert not pressed.failures, f"seed {SEED}: " + "\n\n".join(pressed.failures)
     faults = [line for line in tracker.log.read_text()[told:].splitlines() if FAULTS.search(line)]
     assert not faults, f"seed {SEED}: " + "\n".join(faults[:20])
     assert sum(pressed.statuses.values()) > SECONDS, pressed.statuses
     assert peak < MEMORY_MIB
-    assert refused == 0
-    if SOAK:
-        assert beside <= FAIR * max(alone, FAIR_FLOOR)
+    light.judge(p99s=SOAK)
     health = httpx.get(f"{tracker.base}/readyz", trust_env=False)
     assert health.status_code == 200, health.text
     until(lambda: backlog(tracker.base) == 0, "what was taken is decoded")
@@ -155,31 +150,19 @@ LIST = (
 @pytest.mark.timeout(int(CROWD_SECONDS + 240))
 def test_a_crowd_of_one_tenant(tracker: TrackerProcess, folder: Path, world: World) -> None:
     """Its many connections ask for much, all at once; another tenant is served as before."""
-    port = int(tracker.base.rpartition(":")[2])
     for number in range(100):
         graphql(tracker.base, world.basic(), FILL, n=f"crowd-{number}", p=PROJECT, e=ENTITY, s=SUMMARY)
-    light = World(user(folder, "light-crowd", "light"), KEY)
-    graphql(tracker.base, light.basic(), UPSERT, n="light-crowd", p="p", e="light")
-    tenant = LightTenant(port, "/files/light/p/light-crowd/file_stream", light.basic())
-    time.sleep(BASELINE_SECONDS)  # as above
-    begun = time.monotonic()
+    tenant = light_tenant(tracker, folder, "light-crowd")
     asked = Sent(
         "POST", "/graphql", {**world.basic(), "Content-Type": "application/json"}, json.dumps({"query": LIST}).encode()
     )
-    statuses = crowd_beside(port, asked, CROWD_SECONDS, CROWD)
-    ended = time.monotonic()
-    times, refused = tenant.stop()
-    alone = quantile([seconds for moment, seconds in times if moment < begun], 0.99)
-    beside = quantile([seconds for moment, seconds in times if begun <= moment < ended], 0.99)
-    print(
-        f"crowd: {sum(statuses.values())} requests {dict(statuses)}; light tenant's p99 {alone * 1e3:.1f} ms alone, "
-        f"{beside * 1e3:.1f} ms beside: {beside / alone:.1f}x"
+    statuses, light = beside_light(
+        tenant, BASELINE_SECONDS, lambda: Apart(crowd, tenant.port, asked, CROWD_SECONDS, CROWD).answer()
     )
+    print(f"crowd: {sum(statuses.values())} requests {dict(statuses)}; {light}")
     assert set(statuses) <= {200, 429}
     assert statuses[200] > CROWD
-    assert refused == 0
-    if SOAK:
-        assert beside <= FAIR * max(alone, FAIR_FLOOR)
+    light.judge(p99s=SOAK)
 
 
 def backlog(base: str) -> float:

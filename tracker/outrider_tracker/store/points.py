@@ -1,4 +1,4 @@
-"""PointStore on SQLite: tails of small batches, sealed into chunks of 1000 points with summaries and a x16 roll-up.
+"""PointStore on SQLite: tails of small batches, sealed into chunks of 1000 points with roll-ups, and levels over them.
 
 A series has at most one chunk that is not full; a seal joins it with the tail. Chunks are packed from a snapshot and
 committed if the tail is still there, so that the writer never waits for the packing.
@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from outrider_tracker.store import pointcodec
+import numpy as np
+
+from outrider_tracker.store import levels, pointcodec, summaries
 from outrider_tracker.store.database import Readers
+from outrider_tracker.store.levels import CHUNK, OUTLINES
 from outrider_tracker.store.pointcodec import Points
 from outrider_tracker.store.writer import Writer
 
-CHUNK: Final = 1000
 SEAL_SECONDS: Final = 300.0
 MAX_SERIES: Final = 50_000  # of one run (or of a source without one); more is refused and counted
 _ASKED_AT_ONCE: Final = (1, 4, 16, 64, 256)
@@ -111,39 +113,19 @@ def _series_of_run(connection: sqlite3.Connection, source: int) -> int:
 def remove(connection: sqlite3.Connection, owner: int, most: int) -> int:
     """Removes at most `most` series of an owner, with their points. How many."""
     dropped = [row[0] for row in connection.execute("SELECT id FROM series WHERE source = ? LIMIT ?", (owner, most))]
-    tables = (("point_tail", "series"), ("point_chunk", "series"), ("point_outline", "series"), ("series", "id"))
+    tables = (("point_tail", "series"), ("point_chunk", "series"), ("point_level", "series"), ("series", "id"))
     for table, column in tables:
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(series,) for series in dropped])  # noqa: S608
     return len(dropped)
 
 
-def tail(connection: sqlite3.Connection, series: int) -> Points:
-    """The points that are not sealed yet, in order."""
-    rows = connection.execute("SELECT points FROM point_tail WHERE series = ? ORDER BY first", (series,))
-    return pointcodec.join(pointcodec.decode(row[0]) for row in rows)
-
-
 def all_points(connection: sqlite3.Connection, series: int) -> Points:
     """Every point of a series, in the order they came."""
-    rows = connection.execute("SELECT points FROM point_chunk WHERE series = ? ORDER BY first", (series,))
-    return pointcodec.join([*(pointcodec.decode(row[0]) for row in rows), tail(connection, series)])
-
-
-def some_steps(connection: sqlite3.Connection, series: int, between: tuple[float, float], most: int) -> list[float]:
-    """At most `most` of the steps low <= step < high at which a series has points, ascending, from all over it."""
-    low, high = between
-    firsts = connection.execute(
-        "SELECT first FROM point_chunk WHERE series = ? AND step_high >= ? AND step_low < ? ORDER BY first",
-        (series, low, high),
-    ).fetchall()
-    steps = tail(connection, series).steps
-    for (first,) in firsts[:: max(1, len(firsts) // max(1, most))]:
-        (data,) = connection.execute(
-            "SELECT points FROM point_chunk WHERE series = ? AND first = ?", (series, first)
-        ).fetchone()
-        steps += pointcodec.decode(data).steps
-    found = sorted({step for step in steps if low <= step < high})
-    return found[:: max(1, -(-len(found) // max(1, most)))]
+    return pointcodec.join(
+        pointcodec.decode(data)
+        for table in ("point_chunk", "point_tail")
+        for (data,) in connection.execute(f"SELECT points FROM {table} WHERE series = ? ORDER BY first", (series,))  # noqa: S608
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +140,8 @@ class _Sealed:
     last: int
     open: tuple[int, int] | None
     points: int
-    chunks: Sequence[tuple[float | bytes, ...]]
-    outlines: Sequence[tuple[float | bytes, ...]]
+    chunks: Sequence[tuple[int, int, int, bytes, bytes]]
+    levels: Sequence[tuple[int, int, int, bytes]]
 
 
 def _prepare(connection: sqlite3.Connection, series: int) -> _Sealed | None:
@@ -177,34 +159,31 @@ def _prepare(connection: sqlite3.Connection, series: int) -> _Sealed | None:
     points = sum(map(len, parts))
     whole = pointcodec.join(parts if found is None else [pointcodec.decode(found[2]), *parts])
     first = rows[0][0] if found is None else found[0]
-    made = [_chunk(series, first + at, whole.cut(at, at + CHUNK)) for at in range(0, len(whole), CHUNK)]
-    chunks, outlines = [chunk for chunk, _ in made], [outline for _, outline in made]
+    chunks: list[tuple[int, int, int, bytes, bytes]] = []
+    changed: list[levels.Row] = []
+    full: list[summaries.Table] = [summaries.NONE]
+    for at in range(0, len(whole), CHUNK):
+        part = whole.cut(at, at + CHUNK)
+        rolled = summaries.by(summaries.of_points(part), summaries.ROLLUP)
+        outline = summaries.by(rolled, summaries.OUTLINE // summaries.ROLLUP)
+        chunks.append((series, first + at, len(part), pointcodec.encode(part, pack=True), summaries.pack(rolled)))
+        changed.append(levels.Row(OUTLINES, first + at, outline))
+        if len(part) == CHUNK:
+            full.append(summaries.by(outline, len(outline)))
+    count = first // CHUNK
+    loose = {level: _level(connection, series, level, start) for level, start in levels.loose(count)}
+    changed += levels.grown(loose, count, np.concatenate(full))
     place = None if found is None else (found[0], found[1])
-    return _Sealed(series, len(rows), rows[-1][0], place, points, chunks, outlines)
+    kept = [(series, row.level, row.first, summaries.encode(row.table)) for row in changed]
+    return _Sealed(series, len(rows), rows[-1][0], place, points, chunks, kept)
 
 
-def _chunk(series: int, first: int, points: Points) -> tuple[tuple[float | bytes, ...], tuple[float | bytes, ...]]:
-    """Rows of point_chunk and point_outline."""
-    whole = pointcodec.summarize(points)
-    rolled = pointcodec.rollup(points)
-    outline = pointcodec.encode_outline(pointcodec.outline(rolled))
-    return (
-        series,
-        first,
-        len(points),
-        whole.time_low,
-        whole.time_high,
-        whole.step_low,
-        whole.step_high,
-        whole.low,
-        whole.high,
-        whole.sum,
-        int(whole.finite),
-        points.values[0],
-        points.values[-1],
-        pointcodec.encode(points, pack=True),
-        pointcodec.encode_summaries(rolled),
-    ), (series, first, whole.time_low, whole.time_high, whole.step_low, whole.step_high, outline)
+def _level(connection: sqlite3.Connection, series: int, level: int, first: int) -> summaries.Table:
+    """The summaries of a row that is there."""
+    (data,) = connection.execute(
+        "SELECT summaries FROM point_level WHERE series = ? AND level = ? AND first = ?", (series, level, first)
+    ).fetchone()
+    return summaries.decode(data)
 
 
 def _commit(connection: sqlite3.Connection, sealed: _Sealed, now: float) -> None:
@@ -222,12 +201,10 @@ def _commit(connection: sqlite3.Connection, sealed: _Sealed, now: float) -> None
         if gone.rowcount != 1:
             return
     connection.executemany(
-        "INSERT INTO point_chunk (series, first, count, time_low, time_high, step_low, step_high, low, high, sum, "
-        "finite, head, last, points, rollup) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        sealed.chunks,
+        "INSERT INTO point_chunk (series, first, count, points, rollup) VALUES (?, ?, ?, ?, ?)", sealed.chunks
     )
-    # An open chunk's outline has the place of what replaces it.
-    connection.executemany("INSERT OR REPLACE INTO point_outline VALUES (?, ?, ?, ?, ?, ?, ?)", sealed.outlines)
+    # What was loose, and the outline of the chunk that was open, are replaced in their places.
+    connection.executemany("INSERT OR REPLACE INTO point_level VALUES (?, ?, ?, ?)", sealed.levels)
     connection.execute("DELETE FROM point_tail WHERE series = ? AND first <= ?", (series, sealed.last))
     # What came while the chunks were packed is younger than that.
     connection.execute(

@@ -13,7 +13,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from outrider_tracker.core.columns import AXES, gather
@@ -21,7 +21,8 @@ from outrider_tracker.core.rows import read_rows, step_of, steps_of, value_at
 from outrider_tracker.store.decoded import decoding_of, kept_keys
 from outrider_tracker.store.line_blocks import MAX_STEP, Segment, segments, texts
 from outrider_tracker.store.lines import LineFile, newest_spaces
-from outrider_tracker.store.points import some_steps
+from outrider_tracker.store.read_summaries import STORED, Range, Stored, read_summaries
+from outrider_tracker.store.summaries import STEP_LOW
 from outrider_tracker.store.undecoded import Pending, following, pending
 
 READ_WHOLE: Final = 20_000  # rows: of so few all are read, where only some have the keys that are asked for
@@ -271,17 +272,21 @@ def _rare_steps(
         row
         for key in wanted.keys
         for row in connection.execute(
-            "SELECT count, id FROM series WHERE source = ? AND key = ? AND kind = 'user'", (-decoding, key)
+            f"SELECT {STORED} FROM series WHERE source = ? AND key = ? AND kind = 'user'",  # noqa: S608
+            (-decoding, key),
         )
     ]
-    count, series = min(rows, default=(total, 0))
-    if count * _RARE >= total:
+    rarest = min((Stored(*row) for row in rows), key=attrgetter("count"), default=None)
+    if rarest is None or rarest.count * _RARE >= total:
         return None
     low = -math.inf if wanted.low is None else wanted.low
     high = math.inf if wanted.high is None else wanted.high
     # Some of these rows may lack the other keys.
-    most = samples if len(set(wanted.keys) - AXES) == 1 else 2 * samples
-    return some_steps(connection, series, (low, high), most)
+    most = max(1, samples if len(set(wanted.keys) - AXES) == 1 else 2 * samples)
+    # The lowest step of a summary is that of one of its points.
+    _, table = read_summaries(connection, [rarest], Range("step", low, high), most)
+    found = sorted({step for step in table[:, STEP_LOW].tolist() if low <= step < high})
+    return found[:: max(1, -(-len(found) // most))]
 
 
 def _undecoded(connection: sqlite3.Connection, run: int) -> Iterator[list[str]]:

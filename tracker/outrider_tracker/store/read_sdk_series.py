@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
+from outrider_tracker.store import summaries
+from outrider_tracker.store.curves import Curve, curves
 from outrider_tracker.store.decoded import decoding_of
-from outrider_tracker.store.pointcodec import Summary
 from outrider_tracker.store.points import all_points
-from outrider_tracker.store.read_series import MAX_BUCKETS, Range, bucketed, line_of, summaries
+from outrider_tracker.store.read_series import MAX_BUCKETS, read_curves
+from outrider_tracker.store.read_summaries import STORED, Range, Stored, read_summaries
 from outrider_tracker.store.records import SeriesInfo, SeriesLine
+from outrider_tracker.store.summaries import FINITE, STEP_LOW, SUM, Column, Table
 
 LABEL: Final = "/l:"  # system metrics of labelled writers: `cpu/l:rank_1`
 PAIRED: Final = 200_000  # points of both metrics that are joined row by row; of more their summaries are
@@ -32,9 +36,8 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    id: int
     label: str
-    count: int
+    stored: Stored
 
 
 def list_series(connection: sqlite3.Connection, run: int) -> list[SeriesInfo]:
@@ -67,68 +70,61 @@ def read_series(
     connection: sqlite3.Connection, run: int, key: str, axis: Axis, *, name: str, buckets: int
 ) -> list[SeriesLine]:
     """The lines of one key, called `name` or by their writer's label; none without a point in the range."""
-    buckets = max(1, min(buckets, MAX_BUCKETS))
-    across = _find(connection, run, axis.key)[:1] if axis.x == "metric" else []
-    lines: list[SeriesLine] = []
-    for series in _find(connection, run, key):
-        if axis.x == "metric":
-            parts = _paired(connection, series, across[0], buckets) if across else []
-            wanted = Range("step", axis.start, axis.stop)
-            xs, lows, highs, means = bucketed(parts, wanted, buckets)
-        else:
-            x = "step" if axis.x == "step" else "time"
-            wanted = Range(x, axis.start + axis.zero, axis.stop + axis.zero)
-            xs, lows, highs, means = line_of(connection, series.id, wanted, buckets)
-        if axis.x == "relative":
-            xs = [x - axis.zero for x in xs]
-        if xs:
-            lines.append(SeriesLine(series.label or name, None, None, None, xs, lows, highs, means))
-    return lines
+    found = _find(connection, run, key)
+    zero = axis.zero if axis.x == "relative" else 0.0
+    drawn: Sequence[Curve]
+    if axis.x == "metric":
+        across = _find(connection, run, axis.key)[:1]
+        drawn = [_against(connection, series.stored, across[0].stored, axis, buckets) for series in found if across]
+    else:
+        wanted = Range("step" if axis.x == "step" else "time", axis.start + axis.zero, axis.stop + axis.zero)
+        drawn = read_curves(connection, [series.stored for series in found], wanted, buckets)
+    return [
+        SeriesLine(series.label or name, None, None, None, [x - zero for x in xs] if zero else xs, lows, highs, means)
+        for series, (xs, lows, highs, means) in zip(found, drawn, strict=False)
+        if xs
+    ]
 
 
 def _find(connection: sqlite3.Connection, run: int, key: str) -> list[_Series]:
     """The series of a key, and those of its labels."""
     rows = connection.execute(
-        "SELECT id, key, count FROM series WHERE source = ? AND (key = ? OR (kind = 'system' AND key > ? AND key < ?)) "
-        "ORDER BY key",
+        f"SELECT key, {STORED} FROM series "  # noqa: S608
+        "WHERE source = ? AND (key = ? OR (kind = 'system' AND key > ? AND key < ?)) ORDER BY key",
         (-decoding_of(connection, run), key, key + LABEL, key + LABEL[:-1] + chr(ord(LABEL[-1]) + 1)),
     )
-    return [_Series(series, found.removeprefix(key).removeprefix(LABEL), count) for series, found, count in rows]
+    return [_Series(found.removeprefix(key).removeprefix(LABEL), Stored(*stored)) for found, *stored in rows]
 
 
-def _paired(connection: sqlite3.Connection, series: _Series, across: _Series, buckets: int) -> list[Summary]:
-    """Values of one metric as summaries whose step is the value that another metric had in the same row."""
+def _against(connection: sqlite3.Connection, series: Stored, across: Stored, axis: Axis, buckets: int) -> Curve:
+    """The curve of one metric over the value that another one had in the same row."""
+    buckets = max(1, min(buckets, MAX_BUCKETS))
+    table, x = _paired(connection, series, across, buckets)
+    lines = np.zeros(len(x), np.int64)
+    (curve,) = curves(lines, table, x, (axis.start, axis.stop), 1, buckets)
+    return curve
+
+
+def _paired(connection: sqlite3.Connection, series: Stored, across: Stored, buckets: int) -> tuple[Table, Column]:
+    """Values of one metric, and where they stand: at the other one's in the same rows; of very many points about."""
     if series.count + across.count <= PAIRED:
         xs = all_points(connection, across.id)
         at = {step: value for step, value in zip(xs.steps, xs.values, strict=True) if math.isfinite(value)}
-        points = all_points(connection, series.id)
-        return [_single(at[step], value) for step, value in zip(points.steps, points.values, strict=True) if step in at]
-    whole = Range("step", -math.inf, math.inf)
-    curve = sorted(
-        (part.step_low, part.sum / part.finite)
-        for part in summaries(connection, across.id, whole, buckets)
-        if part.finite
-    )
-    return [
-        Summary(part.time_low, part.time_high, x, x, part.low, part.high, part.sum, part.finite)
-        for part in summaries(connection, series.id, whole, buckets)
-        if (x := interpolated(curve, part.step_low)) is not None
-    ]
+        table = summaries.of_points(all_points(connection, series.id))
+        x = np.array([at.get(step, math.nan) for step in table[:, STEP_LOW].tolist()])
+    else:
+        whole = Range("step", -math.inf, math.inf)
+        _, curve = read_summaries(connection, [across], whole, 2 * buckets)
+        curve = curve[curve[:, FINITE] > 0]
+        curve = curve[np.argsort(curve[:, STEP_LOW])]
+        _, table = read_summaries(connection, [series], whole, 2 * buckets)
+        x = interpolated(curve[:, STEP_LOW], curve[:, SUM] / curve[:, FINITE], table[:, STEP_LOW])
+    there = ~np.isnan(x)
+    return table[there], x[there]
 
 
-def interpolated(curve: Sequence[tuple[float, float]], at: float) -> float | None:
-    """The curve's value between its two points around `at`; None outside of it. Pure."""
-    index = bisect_left(curve, at, key=lambda point: point[0])
-    if index == len(curve) or not curve:
-        return None
-    right, value = curve[index]
-    if right == at:
-        return value
-    if index == 0:
-        return None
-    left, before = curve[index - 1]
-    return before + (value - before) * (at - left) / (right - left)
-
-
-def _single(x: float, value: float) -> Summary:
-    return Summary(x, x, x, x, value, value, value, 1.0 if math.isfinite(value) else 0.0)
+def interpolated(steps: Column, values: Column, at: Column) -> Column:
+    """A curve's values at some steps, on the straight lines between its points; NaN outside of it. Pure."""
+    if not len(steps):
+        return np.full(len(at), math.nan)
+    return np.interp(at, steps, values, left=math.nan, right=math.nan)

@@ -16,6 +16,7 @@ from outrider_tracker.store.database import Readers
 from outrider_tracker.store.interfaces import BlobStore
 from outrider_tracker.store.logs import Snapshot, StreamKey
 from outrider_tracker.store.projects import Project
+from outrider_tracker.store.read_summaries import Range
 from outrider_tracker.store.records import (
     Collection,
     FileInfo,
@@ -136,7 +137,7 @@ class SqliteReadStore:
         """See ReadStore. ValueError: x is neither "time" nor "step"."""
         if x not in {"time", "step"}:
             raise ValueError(f"x is {x!r}: time or step")
-        wanted = read_series.Range(x, -math.inf if start is None else start, math.inf if stop is None else stop)
+        wanted = Range(x, -math.inf if start is None else start, math.inf if stop is None else stop)
         with self._readers.snapshot() as connection:
             return read_series.read_series(connection, run, key, wanted, points)
 

@@ -127,21 +127,14 @@ CREATE TABLE point_tail (
 ) WITHOUT ROWID;
 CREATE TABLE point_chunk (
   series INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
-  time_low REAL, time_high REAL, step_low REAL, step_high REAL,
-  low REAL, high REAL, sum REAL, finite INTEGER NOT NULL, head REAL, last REAL,
   points BLOB NOT NULL,         -- store/pointcodec.py
-  rollup BLOB NOT NULL          -- one summary for each 16 points
+  rollup BLOB NOT NULL          -- one summary for each 16 points: store/summaries.py
 );
 CREATE UNIQUE INDEX point_chunk_at ON point_chunk (series, first);
--- What a chart of very many lines reads: of each chunk a few summaries of the roll-up, joined (store/read_many.py).
-CREATE TABLE point_outline (
-  series INTEGER NOT NULL, first INTEGER NOT NULL, time_low REAL, time_high REAL, step_low REAL, step_high REAL,
-  outline BLOB NOT NULL, PRIMARY KEY (series, first)
+CREATE TABLE point_level (      -- store/levels.py
+  series INTEGER NOT NULL, level INTEGER NOT NULL, first INTEGER NOT NULL, summaries BLOB NOT NULL,
+  PRIMARY KEY (series, level, first)
 ) WITHOUT ROWID;
--- All that a wide chart reads: without it each chunk's row costs a page of its own.
-CREATE INDEX point_chunk_summary ON point_chunk (
-  series, first, count, time_low, time_high, step_low, step_high, low, high, sum, finite
-);
 CREATE TABLE user_value (       -- config and summary of training code, the newest of each key
   source INTEGER NOT NULL, type TEXT NOT NULL, rank INTEGER NOT NULL, key TEXT NOT NULL, value_json TEXT NOT NULL,
   time REAL, PRIMARY KEY (source, type, rank, key)

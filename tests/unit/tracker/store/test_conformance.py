@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outrider_tracker.core.frames import DataFrame, LostFrame, StreamFrame
@@ -242,19 +242,3 @@ def test_huge_values_are_sealed(store: Store) -> None:
     xs = [float(number) for number in range(1000)]
     store.points.append(1, {key: pointcodec.columns(xs, xs, [HUGE] * 1000)}, NOW)
     assert store.points.seal(NOW) == 1
-
-
-@settings(max_examples=60, deadline=None)
-@given(points)
-@example([(0.0, 0.0, HUGE), (1.0, 1.0, HUGE)])
-def test_summaries_agree_with_the_points(drawn: list[tuple[float, float, float]]) -> None:
-    """Lowest, highest and count of the finite values of each 16 points."""
-    made = pointcodec.columns(*zip(*drawn, strict=True))
-    found = pointcodec.decode_summaries(pointcodec.encode_summaries(pointcodec.rollup(made)))
-    for at, summary in enumerate(found):
-        group = drawn[at * 16 : at * 16 + 16]
-        finite = [value for _, _, value in group if math.isfinite(value)]
-        assert summary.finite == len(finite)
-        assert (summary.time_low, summary.time_high) == (min(t for t, _, _ in group), max(t for t, _, _ in group))
-        if finite:
-            assert (summary.low, summary.high) == (min(finite), max(finite))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from outrider_tracker.store import pointcodec
 from outrider_tracker.store.logs import Data
 from outrider_tracker.store.points import SeriesKey
 from outrider_tracker.store.read_lines import render, split
-from outrider_tracker.store.read_series import Range, bucketed
 from outrider_tracker.store.records import Line, LostLine, LostRange, Run, RunFilter
 from outrider_tracker.store.runs import Now, RunKey, SourceCounts, collected, put_run
 from outrider_tracker.store.sources import Join, Owner, join
@@ -132,44 +130,6 @@ class TestLines:
         append(store, STREAM, data(0, b"a\nb\n"), LostFrame("s", 0, 4, 1000, "shed"), data(1000, b"c\n"))
         assert texts(store.reader.lines_from(1, 0, 10)) == ["a", "b", "lost 996", "c"]
         assert texts(store.reader.last_lines(1, 2)) == ["lost 996", "c"]
-
-
-def summaries(values: list[float]) -> list[pointcodec.Summary]:
-    """Points at x = 0, 1, 2 …"""
-    return [pointcodec.Summary(x, x, x, x, v, v, v, float(math.isfinite(v))) for x, v in enumerate(values)]
-
-
-EVERYTHING = Range("step", -math.inf, math.inf)
-
-
-def test_few_points_stand_for_themselves() -> None:
-    """No bucket merges what the chart can show."""
-    assert bucketed(summaries([3.0, math.inf, 5.0]), EVERYTHING, 10) == (
-        [0, 1, 2],
-        [3.0, math.inf, 5.0],
-        [3.0, math.inf, 5.0],
-        [3.0, math.inf, 5.0],
-    )
-
-
-def test_buckets_keep_extremes_and_mean() -> None:
-    """A spike is never averaged away."""
-    values = [1.0] * 500 + [99.0] + [1.0] * 499
-    _, lows, highs, means = bucketed(summaries(values), EVERYTHING, 10)
-    assert (len(lows), min(lows), max(highs)) == (10, 1.0, 99.0)
-    assert means[5] == pytest.approx((99 + 99.0) / 100)
-
-
-def test_the_mean_of_huge_values_is_between_them() -> None:
-    """Their sum is beyond what doubles can say."""
-    _, lows, highs, means = bucketed(summaries([1.6e308, 1.7e308] * 10), EVERYTHING, 2)
-    assert (lows, highs) == ([1.6e308] * 2, [1.7e308] * 2)
-    assert all(1.6e308 <= mean <= 1.7e308 for mean in means)
-
-
-def test_the_range_is_kept_to() -> None:
-    """Only x inside counts."""
-    assert bucketed(summaries([0.0, 1.0, 2.0, 3.0]), Range("step", 1, 2), 10)[0] == [1, 2]
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ _NOTHING: Final = Part(np.empty(0, np.int64), np.empty(0, np.int64), summaries.N
 def read_summaries(
     connection: sqlite3.Connection, series: Sequence[Stored], wanted: Range, enough: int
 ) -> tuple[Places, Table]:
-    """Summaries that overlap the range, and the place of its series in `series` for each, in no order.
+    """Summaries that overlap the range, and of each the place of its series in `series`; of each series as they came.
 
     Of each series there are at least about `enough`, and no more than some sixteen times as many, or all its points.
     """
@@ -118,10 +118,12 @@ def read_summaries(
         targets = fitting[part.lines]
         for target in np.unique(targets[targets < level]).tolist():
             below = reader.fetch(target, _spans(part.kept(targets == target), level))
-            parts[target] = parts.get(target, _NOTHING).joined(below)
+            # Finer ones that were there before are of younger points.
+            parts[target] = below.joined(parts[target]) if target in parts else below
         parts[level] = part.kept(targets == level)
     sizes = np.maximum(1, _extents(parts, tails.counts, wanted) // enough).astype(np.int64)
-    found = [(part.lines, part.table) for part in parts.values()] + [tails.summaries(sizes)]
+    found = [(parts[level].lines, parts[level].table) for level in sorted(parts, reverse=True)]
+    found.append(tails.summaries(sizes))
     return np.concatenate([lines for lines, _ in found]), np.concatenate([table for _, table in found])
 
 
@@ -188,16 +190,17 @@ class _Reader:
         ).fetchall()
         if not rows:
             return _NOTHING
+        keys, begins, data = zip(*rows, strict=True)
         if level >= OUTLINES:
-            sizes = np.array([len(data) for _, _, data in rows]) // (8 * summaries.WIDTH)
-            whole = summaries.decode(b"".join(data for _, _, data in rows))
+            sizes = np.fromiter(map(len, data), np.int64, len(data)) // (8 * summaries.WIDTH)
+            whole = summaries.decode(b"".join(data))
         else:
-            unpacked = summaries.unpack if level == _ROLLUPS else self._points
-            found = [unpacked(data) for _, _, data in rows]
-            sizes, whole = np.array([len(each) for each in found]), np.concatenate(found)
-        lines = np.repeat([spans[key][0] for key, _, _ in rows], sizes)
-        before = np.repeat(np.cumsum(sizes) - sizes, sizes)
-        firsts = np.repeat([first for _, first, _ in rows], sizes) + (np.arange(len(whole)) - before) * _span(level)
+            found = list(map(summaries.unpack if level == _ROLLUPS else self._points, data))
+            sizes, whole = np.fromiter(map(len, found), np.int64, len(found)), np.concatenate(found)
+        lines = np.repeat(np.array([line for line, _, _ in spans])[np.array(keys)], sizes)
+        # The number of a row's first point, less those of the rows before it: then one count goes through all rows.
+        offsets = np.array(begins) - (np.cumsum(sizes) - sizes) * _span(level)
+        firsts = np.repeat(offsets, sizes) + np.arange(len(whole)) * _span(level)
         return Part(lines, firsts, whole).kept(self.wanted.overlapped(*self.wanted.bounds(whole)))
 
     def _points(self, data: bytes) -> Table:

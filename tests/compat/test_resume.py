@@ -89,6 +89,12 @@ def test_id_used_again_appends(made: dict[str, Any]) -> None:
     assert len(made["runs"]["reused"]["rows"]) == 3
 
 
+def summary(made: dict[str, Any], run: str) -> dict[str, Any]:
+    """What the run's summary says of rows; the clock's keys are each client's own."""
+    found: dict[str, Any] = made["runs"][run]["summary"]
+    return {key: value for key, value in found.items() if key not in {"_wandb", "_runtime", "_timestamp"}}
+
+
 def test_fork(made: dict[str, Any]) -> None:
     assert made["said"]["fork"]["starting_step"] == 5
     assert series(made, "child", "value") == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 100), (6, 101), (7, 102)]
@@ -100,6 +106,24 @@ def test_fork_of_a_fork(made: dict[str, Any]) -> None:
     ]  # fmt: skip
 
 
+def test_fork_begins_with_the_summary_of_its_parents_rows(made: dict[str, Any]) -> None:
+    """As the client makes it of the same rows; what a person set at some time is not known to hold at that step."""
+    assert summary(made, "five-rows")["all"] == {"min": 0, "max": 100, "mean": 21.4, "last": 4}
+    assert summary(made, "forked-at-five") == summary(made, "five-rows")
+
+
+def test_fork_adds_to_the_summary_that_it_inherited(made: dict[str, Any]) -> None:
+    """The parent's `kept` is true up to the step of the fork."""
+    assert summary(made, "child") == {"value": 102, "kept": True, "_step": 7}
+    assert summary(made, "grandchild") == {"value": 1000, "kept": True, "_step": 7}
+    assert summary(made, "parent")["kept"] is False
+
+
+def test_config_of_a_fork_is_its_own(made: dict[str, Any]) -> None:
+    """The client asks for nothing of the parent's: what its own process sees is what is kept."""
+    assert made["said"]["fork_config"] == made["runs"]["child"]["config"] == {"child": 1}
+
+
 def test_parent_of_a_fork_is_as_it_was(made: dict[str, Any]) -> None:
     assert series(made, "parent", "value") == [(step, step) for step in range(10)]
     assert made["runs"]["parent"]["summary"]["mine"] == "parent"
@@ -108,6 +132,14 @@ def test_parent_of_a_fork_is_as_it_was(made: dict[str, Any]) -> None:
 def test_rewind(made: dict[str, Any]) -> None:
     assert made["said"]["rewind"]["starting_step"] == 7
     assert series(made, "rewound", "value") == [*((step, step) for step in range(7)), (7, 60), (8, 70)]
+
+
+def test_rewind_takes_the_summary_back(made: dict[str, Any]) -> None:
+    assert summary(made, "rewound-to-five") == {**summary(made, "five-rows"), "plain": 50, "_step": 5}
+
+
+def test_rewind_keeps_the_config(made: dict[str, Any]) -> None:
+    assert made["said"]["rewind_config"] == made["runs"]["rewound"]["config"] == {"lr": 2, "kept": "yes"}
 
 
 def test_rewind_of_what_is_not_there(made: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """resume=never, allow, must, auto; rewind; fork; an id that is used again."""
 
+import math
 import os
 import subprocess
 import sys
@@ -56,8 +57,9 @@ with wandb.init(project=P, id="parent", config={"parent": True}) as run:
     for step in range(10):
         run.log({"value": step, "kept": step < 5})
     run.summary["mine"] = "parent"
-with wandb.init(project=P, id="child", fork_from="parent?_step=4") as run:
+with wandb.init(project=P, id="child", fork_from="parent?_step=4", config={"child": 1}) as run:
     out["fork"] = seen(run)
+    out["fork_config"] = plain(dict(run.config))
     for step in range(3):
         run.log({"value": 100 + step})
 with wandb.init(project=P, id="grandchild", fork_from="child?_step=6") as run:
@@ -66,14 +68,51 @@ with wandb.init(project=P, id="grandchild", fork_from="child?_step=6") as run:
 out["fork_bad"] = raised(wandb.init, project=P, fork_from="parent")
 wandb.teardown()
 
-with wandb.init(project=P, id="rewound") as run:
+with wandb.init(project=P, id="rewound", config={"lr": 1, "kept": "yes"}) as run:
     for step in range(10):
         run.log({"value": step})
-with wandb.init(project=P, resume_from="rewound?_step=6") as run:
+with wandb.init(project=P, resume_from="rewound?_step=6", config={"lr": 2}) as run:
     out["rewind"] = seen(run)
+    out["rewind_config"] = plain(dict(run.config))
     run.log({"value": 60})
     run.log({"value": 70})
 out["rewind_missing"] = raised(wandb.init, project=P, resume_from="not-there?_step=3")
+wandb.teardown()
+
+
+def summed(run, steps):
+    """Rows of keys that a summary tells of in different ways."""
+    run.define_metric("all", summary="min,max,mean,last")
+    run.define_metric("hidden", summary="none")
+    run.define_metric("many/*", summary="max")
+    run.define_metric("nested.low", summary="min")
+    for step in range(steps):
+        row = {
+            "plain": float(step),
+            "all": 100 if step == 3 else step,
+            "hidden": step,
+            "many/a": -step,
+            "nested": {"low": step, "deep": {"plain": step}},
+            "text": f"t{step}",
+            "list": [step, step + 1],
+            "flag": step < 5,
+            "nan": math.nan if step == 4 else step,
+        }
+        run.log(row | ({"once": 1} if step == 0 else {"rare": step} if step in {2, 8} else {}))
+
+
+with wandb.init(project=P, id="five-rows") as run:
+    summed(run, 5)
+with wandb.init(project=P, id="ten-rows") as run:
+    summed(run, 10)
+    run.summary["by-hand"] = 1
+with wandb.init(project=P, id="forked-at-five", fork_from="ten-rows?_step=4") as run:
+    pass
+with wandb.init(project=P, id="rewound-to-five") as run:
+    summed(run, 10)
+    run.summary["by-hand"] = 1
+with wandb.init(project=P, resume_from="rewound-to-five?_step=4") as run:
+    run.log({"plain": 50})
 wandb.teardown()
 
 CRASHING = """

@@ -216,10 +216,12 @@ def set_parent(connection: sqlite3.Connection, run: int, parent: int, step: int)
 
 
 def open_branch(connection: sqlite3.Connection, run: int, branch: int, now: float) -> None:
-    """The run was rewound: from now on its lines are those of this branch, and it is running."""
+    """The run was rewound: from now on its lines are those of this branch, and it is running. Of its summary nothing is
+    left, as nobody knows which of it was said of later steps.
+    """
     connection.execute(
         "UPDATE sdk_run SET branch = ?, state = 'running', ended = NULL, exit_code = NULL, stop_asked = 0, "
-        "heartbeat = ?, updated = ? WHERE id = ?",
+        "summary_json = '{}', heartbeat = ?, updated = ? WHERE id = ?",
         (branch, now, now, run),
     )
 

@@ -61,12 +61,13 @@ def apply(  # noqa: PLR0917  a post to a branch of a run
     RefusedError (final for the client): the run is gone, or was rewound by somebody else.
     """
     row = connection.execute(
-        "SELECT branch, state, stop_asked, program, ended, exit_code FROM sdk_run WHERE id = ? AND deleted IS NULL",
+        "SELECT branch, state, stop_asked, program, ended, exit_code, parent FROM sdk_run "
+        "WHERE id = ? AND deleted IS NULL",
         (run,),
     ).fetchone()
     if row is None:
         raise RefusedError(contract.ERROR_UNDECLARED, "the run was deleted: it takes no more data", status=404)
-    _, state, stopped, program, ended, exit_code = row
+    _, state, stopped, program, ended, exit_code, parent = row
     if row[0] != branch:
         raise RefusedError(contract.ERROR_FENCED, "the run was rewound by a newer writer: this one may not go on")
     if branch and posted.batches:
@@ -95,8 +96,8 @@ def apply(  # noqa: PLR0917  a post to a branch of a run
         "UPDATE sdk_run SET heartbeat = ?, updated = ?, state = ?, ended = ?, exit_code = ? WHERE id = ?",
         (now, now, new, ended, exit_code, run),
     )
-    if posted.summary is not None:
-        _put_summary(connection, run, posted)
+    if posted.summary_json is not None:
+        _put_summary(connection, run, posted.summary_json, joined=bool(posted.client or branch or parent))
     return Outcome(bool(stopped) and new in run_states.ALIVE, new)
 
 
@@ -207,12 +208,13 @@ def _others_live(connection: sqlite3.Connection, run: int, client: str, now: flo
     return client not in leading or bool(others & leading)
 
 
-def _put_summary(connection: sqlite3.Connection, run: int, posted: Posted) -> None:
-    """The whole summary; in shared mode its keys are put over those of the other writers."""
-    text = posted.summary_json
-    if posted.client:
+def _put_summary(connection: sqlite3.Connection, run: int, text: str, *, joined: bool) -> None:
+    """The whole summary. `joined`: its keys are put over those that are there, which its client knows nothing of: of
+    the other writers in shared mode, or of the rows that a rewound run or a fork inherited.
+    """
+    if joined:
         (known,) = connection.execute("SELECT summary_json FROM sdk_run WHERE id = ?", (run,)).fetchone()
-        text = jsontext.write({**json.loads(known), **(posted.summary or {})})
+        text = jsontext.joined(known, text)
     connection.execute("UPDATE sdk_run SET summary_json = ? WHERE id = ?", (text, run))
 
 

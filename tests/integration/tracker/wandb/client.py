@@ -172,6 +172,12 @@ class Wire:
         """The run's state."""
         return str(self.ask(STATE, entity=ENTITY, project=PROJECT, name=run)["project"]["run"]["state"])
 
+    def summary(self, run: str) -> dict[str, Any]:
+        """The run's summary."""
+        found = self.ask(STATE, entity=ENTITY, project=PROJECT, name=run)["project"]["run"]["summaryMetrics"]
+        summary: dict[str, Any] = json.loads(found)
+        return summary
+
     def upload_urls(self, run: str, *names: str) -> list[str | None]:
         """Where the files are to be PUT, in their order."""
         found = self.ask(CREATE_FILES, entity=ENTITY, project=PROJECT, run=run, files=names)["createRunFiles"]

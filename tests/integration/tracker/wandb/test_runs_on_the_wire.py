@@ -153,6 +153,7 @@ class TestResume:
             REWIND, runName=run, entity=ENTITY, project=PROJECT, metricName="_step", metricValue=4.0
         )["rewindRun"]["rewoundRun"]  # fmt: skip
         assert (found["name"], found["historyLineCount"]) == (run, 5)
+        assert wire.summary(run) == json.loads(row(4, a=4))
         wire.rows(run, 5, row(5, a=500))
         assert [(line["_step"], line["a"]) for line in wire.history(run)] == [
             *((step, step) for step in range(5)),
@@ -178,6 +179,8 @@ class TestResume:
         point = {"run_id": parent, "step": 2}
         config = {"_wandb": {"value": {"t": {}, "branch_point": point}}}
         found = wire.upsert("forked", host="node", config=json.dumps(config))["bucket"]
+        assert wire.summary("forked") == json.loads(row(2, a=2))
+        assert json.loads(found["config"]) == config
         wire.rows("forked", found["historyLineCount"], row(3, a=300))
         wire.upsert("forked", config=json.dumps(config))  # its later words fork nothing anew
         assert [(line["_step"], line["a"]) for line in wire.history("forked")] == [(0, 0), (1, 1), (2, 2), (3, 300)]

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.metric_definitions import decode
 from outrider_tracker.core.run_states import LOST_SECONDS, OTHERS_SECONDS, State
 from outrider_tracker.maintenance import STALLED, Maintenance
-from outrider_tracker.store import run_files, sdk_runs, sdk_stream
-from outrider_tracker.store.lines import LineBatch, LineFile, line_counts, rewind_lines
+from outrider_tracker.store import inherited_summary, run_files, sdk_runs, sdk_stream
+from outrider_tracker.store.inherited_summary import put_inherited, summary_of_rows
+from outrider_tracker.store.lines import LineBatch, LineFile, fork_lines, line_counts, rewind_lines
 from outrider_tracker.store.read_rows import rows_between
 from outrider_tracker.store.run_files import SWEEP_AGE, RunFile
 from outrider_tracker.store.sdk_runs import RunChange, SdkRun
@@ -313,6 +315,100 @@ class TestSharedMode:
         tracked.clock.now += OTHERS_SECONDS + 1
         tracked.post(client="primary", exit_code=0)
         assert tracked.run().state == "finished"
+
+
+class TestInheritedSummary:
+    """What a run that was rewound, or forked, says before and beside its own client."""
+
+    def rewind(self, tracked: Tracked, step: int, name: str = "r") -> SdkRun:
+        run = tracked.run(name)
+
+        def job(connection: Any) -> None:
+            rewind_lines(connection, run.id, run.branch, run.branch + 1, step, 1.0)
+            sdk_runs.open_branch(connection, run.id, run.branch + 1, 1.0)
+
+        tracked.write(job)
+        return tracked.run(name)
+
+    def of_rows(self, tracked: Tracked, run: SdkRun, definitions: Any = None) -> dict[str, Any]:
+        metrics = decode(definitions)
+        return tracked.store.readers.read(lambda connection: summary_of_rows(connection, run.id, metrics))
+
+    def put(self, tracked: Tracked, run: SdkRun, summary: dict[str, Any]) -> None:
+        tracked.write(lambda connection: put_inherited(connection, run.id, run.branch, json.dumps(summary)))
+
+    def test_a_rewind_leaves_nothing_of_later_steps(self, tracked: Tracked) -> None:
+        tracked.upsert()
+        sent = [{"_step": step, "a": step} | ({"late": 1} if step > 6 else {}) for step in range(10)]
+        tracked.post(batches=[rows(0, *map(json.dumps, sent))], summary={"a": 9, "late": 1, "by hand": 5})
+        run = self.rewind(tracked, 5)
+        assert run.summary == {}
+        assert self.of_rows(tracked, run) == {"_step": 5, "a": 5}
+
+    def test_a_fork_has_its_parents_rows(self, tracked: Tracked) -> None:
+        """Those that it inherited, and of a parent with many writers the newest of all."""
+        tracked.upsert()
+        for at in range(4):
+            for client in "abc":  # their steps are 3 * at + 0, 1, 2
+                text = json.dumps({"x": f"{client}{at}", client: at})
+                tracked.post(client=client, batches=[rows(at, text, client=client)])
+        parent = tracked.run()
+        child, _ = tracked.upsert("child")
+
+        def fork(connection: Any) -> None:
+            sdk_runs.set_parent(connection, child.id, parent.id, 6)
+            fork_lines(connection, child.id, parent.id, 6, 1.0)
+
+        tracked.write(fork)
+        assert self.of_rows(tracked, child) == {"_step": 6, "x": "a2", "a": 2, "b": 1, "c": 1}
+
+    def test_an_id_used_again(self, tracked: Tracked) -> None:
+        """Its rows begin at step 0 once more: the highest step counts, and of two rows of it the later one."""
+        tracked.upsert()
+        tracked.post(
+            batches=[rows(0, '{"_step":0,"a":1}', '{"_step":1,"a":2}', '{"_step":0,"a":3}', '{"_step":1,"a":4}')]
+        )
+        assert self.of_rows(tracked, tracked.run()) == {"_step": 1, "a": 4}
+
+    def test_what_the_client_says_is_put_over_it(self, tracked: Tracked) -> None:
+        tracked.upsert()
+        tracked.post(batches=[rows(0, '{"_step":0,"a":1,"b":1}', '{"_step":1,"a":2}')])
+        run = self.rewind(tracked, 0)
+        self.put(tracked, run, {"_step": 0, "a": 1, "b": 1})
+        tracked.post(summary={"_step": 1, "a": 7})
+        assert tracked.run().summary == {"_step": 1, "a": 7, "b": 1}
+
+    def test_a_client_that_was_quicker_is_not_overruled(self, tracked: Tracked) -> None:
+        tracked.upsert()
+        run = self.rewind(tracked, 0)
+        tracked.post(summary={"_step": 1, "a": 7})
+        self.put(tracked, run, {"_step": 0, "a": 1, "b": 1})
+        assert tracked.run().summary == {"_step": 1, "a": 7, "b": 1}
+
+    def test_a_run_that_was_rewound_once_more_has_another_one(self, tracked: Tracked) -> None:
+        tracked.upsert()
+        first = self.rewind(tracked, 5)
+        self.rewind(tracked, 3)
+        self.put(tracked, first, {"_step": 5})
+        assert tracked.run().summary == {}
+
+    def test_a_run_of_its_own_says_all_itself(self, tracked: Tracked) -> None:
+        """A key that the client removed is gone."""
+        tracked.upsert()
+        tracked.post(summary={"a": 1, "b": 1})
+        tracked.post(summary={"a": 2})
+        assert tracked.run().summary == {"a": 2}
+
+    def test_of_a_long_history_the_newest_rows_are_read(
+        self, tracked: Tracked, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Then nothing is told that would take all of them."""
+        tracked.upsert()
+        tracked.post(batches=[rows(0, '{"_step":0,"old":1,"a":0}')])
+        tracked.post(batches=[rows(1, '{"_step":1,"a":1,"least":1}')])
+        monkeypatch.setattr(inherited_summary, "READ", 10)
+        found = self.of_rows(tracked, tracked.run(), [{"1": "least", "7": [1]}, {"1": "a", "7": [5]}])
+        assert found == {"_step": 1, "a": {"last": 1}}
 
 
 class TestSync:

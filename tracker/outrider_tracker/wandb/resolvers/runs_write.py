@@ -12,7 +12,7 @@ from graphql import GraphQLResolveInfo
 from outrider_sidecar import contract
 from outrider_tracker import failpoints
 from outrider_tracker.auth.gate import demand
-from outrider_tracker.core import jsontext, sdk_config
+from outrider_tracker.core import jsontext, metric_definitions, sdk_config
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Pod
 from outrider_tracker.core.rules import Action, Target, may
@@ -20,6 +20,7 @@ from outrider_tracker.core.run_names import is_name, new_name, parse_storage_id
 from outrider_tracker.core.run_states import State
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import sdk_runs
+from outrider_tracker.store.inherited_summary import put_inherited, summary_of_rows
 from outrider_tracker.store.lines import fork_lines, rewind_lines
 from outrider_tracker.store.people import author_of
 from outrider_tracker.store.projects import Project, ensure_project, find_project, project_by_id
@@ -52,9 +53,10 @@ def upsert_bucket(_parent: Any, info: Info, *, input: Mapping[str, Any]) -> dict
     now = context.now
     if context.read(lambda connection: sdk_runs.find_run(connection, *_parts(address))) is None:
         context.check_runs(address.entity)
-    run, inserted, branched = context.write(lambda connection: _upsert(connection, context, address, change, now))
-    if branched:
+    run, inserted, parent = context.write(lambda connection: _upsert(connection, context, address, change, now))
+    if parent is not None:
         context.forget_run(run.id)
+        run = _inherit(context, run, parent.config)
     failpoints.passing(failpoints.BEFORE_ANSWER)
     context.notifier.publish([sdk_run_topic(run.id)])
     return {"bucket": RunNode(run, context), "inserted": inserted, "serverSettings": {"serverMessages": []}}
@@ -82,6 +84,7 @@ def rewind_run(_parent: Any, info: Info, *, input: Mapping[str, Any]) -> dict[st
     if run is None:
         return {"rewoundRun": None}
     context.forget_run(run.id)
+    run = _inherit(context, run, run.config)
     context.notifier.publish([sdk_run_topic(run.id)])
     return {"rewoundRun": RunNode(run, context)}
 
@@ -195,8 +198,8 @@ def _change(given: Mapping[str, Any], *, shared: bool) -> RunChange:
 
 def _upsert(
     connection: sqlite3.Connection, context: Context, address: Address, change: RunChange, now: float
-) -> tuple[SdkRun, bool, bool]:
-    """The run, whether it was made, and whether lines were put under it."""
+) -> tuple[SdkRun, bool, SdkRun | None]:
+    """The run, whether it was made, and the one whose lines were put under it."""
     principal = context.principal
     project = find_project(connection, address.entity, address.project)
     run = None if project is None else sdk_runs.find_run(connection, *_parts(address))
@@ -207,15 +210,17 @@ def _upsert(
         demand(principal, Action.WRITE, Target(address.entity, project=project))
     home = principal.place.run if isinstance(principal, Pod) and principal.place is not None else None
     made, inserted = sdk_runs.upsert_run(connection, project.id, address.name, change, user=user, run_id=home, now=now)
-    forked = inserted and _fork(connection, context, project, made, now)
-    return sdk_runs.run_by_id(connection, made.id) or made, inserted, forked
+    parent = _fork(connection, context, project, made, now) if inserted else None
+    return sdk_runs.run_by_id(connection, made.id) or made, inserted, parent
 
 
-def _fork(connection: sqlite3.Connection, context: Context, project: Project, child: SdkRun, now: float) -> bool:
-    """Puts the parent's rows before those of a new run that says where it was forked."""
+def _fork(
+    connection: sqlite3.Connection, context: Context, project: Project, child: SdkRun, now: float
+) -> SdkRun | None:
+    """Puts the parent's rows before those of a new run that says where it was forked. Its parent."""
     point = sdk_config.branch_point(child.config)
     if point is None:
-        return False
+        return None
     parent = sdk_runs.find_run(connection, child.entity, child.project, point.run)
     allowed = parent is not None and may(
         context.principal, Action.READ, Target(child.entity, project=project, run=parent)
@@ -228,7 +233,24 @@ def _fork(connection: sqlite3.Connection, context: Context, project: Project, ch
         )
     sdk_runs.set_parent(connection, child.id, parent.id, point.step)
     fork_lines(connection, child.id, parent.id, point.step, now)
-    return True
+    return parent
+
+
+def _inherit(context: Context, run: SdkRun, config: Mapping[str, Any]) -> SdkRun:
+    """Gives a run that was rewound or forked the summary of the rows that it has so far, by the config's definitions of
+    metrics. The run then.
+
+    Its client has no answer yet and adds no rows meanwhile. Reading them takes its time: the writer only gets the
+    result. If we end before that, the summary is that of the new rows alone.
+    """
+    metrics = metric_definitions.decode(sdk_config.own(config).get("m"))
+    text = jsontext.write(context.read(lambda connection: summary_of_rows(connection, run.id, metrics)))
+
+    def put(connection: sqlite3.Connection) -> SdkRun | None:
+        put_inherited(connection, run.id, run.branch, text)
+        return sdk_runs.run_by_id(connection, run.id)
+
+    return context.write(put) or run
 
 
 def _find(connection: sqlite3.Connection, context: Context, address: Address) -> SdkRun | None:

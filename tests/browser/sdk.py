@@ -21,17 +21,17 @@ EVIL: Final = "<img src=x onerror='window.outriderHacked=true'>"  # as sdk_train
 DEADLINE: Final = 240.0  # seconds that all trainings together may take on two busy cores
 
 
-def _command(what: str) -> list[str]:
-    return [*DEFAULT_SIGNALS, str(python_of(CURRENT)), str(TRAINING), what]
+def _command(*what: str) -> list[str]:
+    return [*DEFAULT_SIGNALS, str(python_of(CURRENT)), str(TRAINING), *what]
 
 
-def log_runs(url: str, folder: Path, what: str = "log") -> None:
+def log_runs(url: str, folder: Path, *what: str, key: str = ADMIN_KEY) -> None:
     """Makes the runs of `sdk_training.py`; back when their clients have sent everything."""
     folder.mkdir(parents=True, exist_ok=True)
     ended = subprocess.run(
-        _command(what),
+        _command(*(what or ("log",))),
         cwd=folder,
-        env=environment(folder, url, ADMIN_KEY),
+        env=environment(folder, url, key),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 python sdk_training.py log      makes the runs of the tests, with a hostile text everywhere, and ends
 python sdk_training.py picture  the same runs without it
 python sdk_training.py live     a run that prints each line it reads, until its input ends
+python sdk_training.py pod ID NAME      the run of a pod, with a bit of everything
 """
 
 import math
@@ -97,6 +98,16 @@ def others() -> None:
         run.finish(exit_code=code)
 
 
+def pods(identity: str, name: str) -> None:
+    """A short one."""
+    run = start(identity, name=name, config={"lr": 0.02, "seed": 7}, tags=["from-code"], notes="Said by the code.")
+    train(run, 60, 0.02)
+    run.log({"samples": wandb.Image(picture(1), caption="digit 1")})
+    run.alert(title="Loss is flat", text="for 100 steps")
+    print("printed by the code")
+    run.finish()
+
+
 def live() -> None:
     """Prints what it is told."""
     run = start("live", name="live-one")
@@ -118,6 +129,8 @@ if __name__ == "__main__":
     os.environ.setdefault("WANDB_SILENT", "true")
     if sys.argv[1] == "live":
         live()
+    elif sys.argv[1] == "pod":
+        pods(*sys.argv[2:])
     else:
         whole("amp" if sys.argv[1] == "picture" else EVIL)
         others()

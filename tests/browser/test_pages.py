@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.browsing import log_in
-from tests.browser.conftest import Filled
+from tests.browser.conftest import Complaints, Filled
 from tests.browser.fill import LAST_WORDS, rank_stream, text_labels
 from tests.browser.served import STRANGER_KEY, VIEWER_KEY
 
@@ -69,6 +69,58 @@ class TestRunsTable:
         expect(page.get_by_role("heading", level=1)).to_have_text("ResNet-50 DDP")
         page.go_back()
         expect(page.get_by_role("table", name="Runs")).to_be_visible()
+
+
+class TestEntityPage:
+    def test_projects_with_their_runs_the_last_active_first(self, page: Page, filled: Filled) -> None:
+        page.goto("/vision/projects")
+        expect(page.get_by_role("heading", level=1)).to_have_text("vision")
+        table = page.get_by_role("table", name="Projects")
+        names = table.get_by_role("row").get_by_role("link")
+        expect(names.filter(has_text="vit")).to_be_visible()
+        listed = names.all_inner_texts()
+        assert listed.index("vit") < listed.index("llm")  # which ended 25 minutes ago; the pod of `vit` is heard of
+        row = table.get_by_role("row").filter(has_text="llm")
+        for text in ("Team", "look", "4", "ago"):
+            expect(row).to_contain_text(text)
+        row.get_by_role("link", name="llm").click()
+        expect(page).to_have_url(re.compile("/vision/llm$"))
+        expect(page.get_by_role("heading", level=1)).to_have_text("llm")
+
+    def test_the_ways_there_and_back(self, page: Page, filled: Filled) -> None:
+        page.get_by_role("navigation", name="Projects").get_by_role("link", name="vision").click()
+        expect(page).to_have_url(re.compile("/vision$"))
+        expect(page.get_by_role("table", name="Projects")).to_contain_text("resnet")
+        for address in ("/vision/resnet", filled.failed):
+            page.goto(address)
+            page.get_by_role("navigation", name="Where").get_by_role("link", name="vision", exact=True).click()
+            expect(page.get_by_role("table", name="Projects")).to_contain_text("resnet")
+        page.get_by_role("link", name="All its runs").click()
+        expect(page).to_have_url(re.compile(r"\?entity=vision$"))
+
+    def test_a_new_project_appears_by_itself(self, page: Page, filled: Filled) -> None:
+        page.goto("/vision")
+        table = page.get_by_role("table", name="Projects")
+        expect(table).to_contain_text("resnet")
+        filled.filler.put_run("first-of-its-project", project="projects", ago=1.0)
+        table.get_by_role("link", name="projects", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("projects")
+        expect(page.get_by_role("table", name="Runs")).to_contain_text("first-of-its-project")
+
+    def test_columns_sort(self, page: Page) -> None:
+        page.goto("/vision")
+        table = page.get_by_role("table", name="Projects")
+        table.get_by_role("button", name="Project").click()
+        links = table.get_by_role("row").get_by_role("link")
+        expect(links.first).to_have_text("asr")
+        names = links.all_inner_texts()
+        assert len(names) > 5
+        assert names == sorted(names)
+
+    def test_somebody_elses_entity_is_not_there(self, page: Page, complaints: Complaints) -> None:
+        page.goto("/speech")
+        expect(page.get_by_text("There is no such entity, or nothing of it is yours to see.")).to_be_visible()
+        complaints.said.clear()  # the browser's own word on the 404
 
 
 class TestRunPage:

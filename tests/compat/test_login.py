@@ -119,6 +119,26 @@ def test_a_pod_logs_with_its_token(team: Team, release: str) -> None:
     assert name in {run["url"].rpartition("/")[2] for run in listed}
 
 
+def test_a_run_is_read_by_the_id_of_its_workload(team: Team, release: str) -> None:
+    """`Api().run(<id of the Run>)` is the SDK run of its pods, as long as they made no other one."""
+    if release not in TAKES_TOKENS:
+        pytest.skip(f"the client of {release} takes no token for a key: it wants 40 characters without dots")
+    control = f"{team.tracker.base}/api/v1/control"
+    job, pod = f"job-{release}", f"pod-{release}"
+    put = team.tracker.client.put
+    put(f"{control}/runs/{job}", json=run_record(project="jobs", namespace="crew")).raise_for_status()
+    put(f"{control}/sources/{pod}", json=join_record(job, namespace="crew")).raise_for_status()
+    token, sdk = team.cluster.token(pod, "crew"), team.sdk(release)
+    sdk.run("login_run", "jobs", f"first-{release}", WANDB_API_KEY=token)
+    read = ("read_run", "jobs", f"crew/jobs/{job}")
+    found = sdk.run(*read, WANDB_API_KEY=team.keys["person"])
+    assert found == {"id": f"first-{release}", "path": ["crew", "jobs", f"first-{release}"], "loss": [0.5]}
+    # A client that is about to log under the name asks in another way: it is to begin a run of its own.
+    out = sdk.run("login_run", "jobs", job, WANDB_API_KEY=token, WANDB_RESUME="allow")
+    assert out["path"] == f"crew/jobs/{job}"
+    assert sdk.run(*read, WANDB_API_KEY=team.keys["person"])["id"] == job
+
+
 def test_a_service_account_logs_for_a_person(team: Team, release: str) -> None:
     """Named in the environment, as launchers do it."""
     name = f"ci-{release}"

@@ -232,6 +232,7 @@ def _runs(world: World, data: Path) -> None:
         assert main(["project", "set", f"ml/{project}", "--visibility", project, "--data", str(data)]) == 0
         record = run_record(project=project, name=f"run-{project}", group="")
         world.tracker.client.put(f"/api/v1/control/runs/run-{project}", json=record).raise_for_status()
+        _job(world, project)
     with httpx.Client(base_url=world.tracker.base, trust_env=False) as client:
         client.headers["Authorization"] = f"Bearer {world.cluster.token(world.source)}"
         sidecar = Sidecar(client, world.source)
@@ -246,6 +247,17 @@ def _runs(world: World, data: Path) -> None:
     world.tracker.client.put("/api/v1/control/runs/theirs", json=record).raise_for_status()
     joined = join_record("theirs", namespace="other")
     world.tracker.client.put("/api/v1/control/sources/elsewhere", json=joined).raise_for_status()
+
+
+def _job(world: World, project: str) -> None:
+    """A Run `job-…` whose pod made one SDK run, which is shown as it."""
+    record = run_record(project=project, name=f"job-{project}", group="")
+    world.tracker.client.put(f"/api/v1/control/runs/job-{project}", json=record).raise_for_status()
+    joined = join_record(f"job-{project}")
+    world.tracker.client.put(f"/api/v1/control/sources/job-pod-{project}", json=joined).raise_for_status()
+    with httpx.Client(base_url=world.tracker.base, trust_env=False) as pod:
+        pod.auth = httpx.BasicAuth("api", world.cluster.token(f"job-pod-{project}"))
+        assert graphql(pod, UPSERT, entity="ml", project=project, name=f"of-{project}")[0] == YES
 
 
 def upload(world: World, client: httpx.Client, project: str, run: str, name: str) -> str:
@@ -285,6 +297,7 @@ def reads_at_wandb(world: World, client: httpx.Client, project: str) -> dict[str
     names = [edge["node"]["name"] for edge in ((listed[1] or {}).get("models") or {"edges": []})["edges"]]
     return {
         "graphql run": shown(graphql(client, READ, name="kept", **at), "project", "run", "id"),
+        "graphql Run": shown(graphql(client, READ, name=f"job-{project}", **at), "project", "run", "id"),
         "graphql list": shown(graphql(client, LIST, **at), "project", "runs", "edges"),
         "graphql file": file,
         "graphql projects": listed[0] if listed[0] == UNKNOWN else YES if project in names else NO,
@@ -311,6 +324,10 @@ def reads_at_api(client: httpx.Client, project: str) -> dict[str, str]:
         "api project series": client.get(f"/api/v1/projects/ml/{project}/series", params={"run": "kept"}),
     }
     found = {name: plain(answer) for name, answer in answers.items()}
+    owned = client.get("/api/v1/projects/ml")
+    found["api projects"] = plain(owned)
+    if found["api projects"] == YES:
+        found["api projects"] = YES if project in {each["name"] for each in owned.json()["items"]} else NO
     listed = client.get("/api/v1/runs", params={"entity": "ml", "project": project})
     found["api list"] = plain(listed)
     if found["api list"] == YES:

@@ -150,6 +150,36 @@ class Collection(Model):
     lagSeconds: float | None = None  # noqa: N815
 
 
+class RunLink(Model):
+    """Where another run stands: `url` is its page."""
+
+    id: str
+    name: str
+    url: str
+
+
+class SdkRunSummary(Model):
+    """An SDK run as lists show it. `id` is the client's id of it, unique in its project."""
+
+    kind: Literal["sdk"]
+    id: str
+    entity: str
+    project: str
+    url: str
+    displayName: str  # noqa: N815
+    state: str
+    group: str
+    jobType: str  # noqa: N815
+    tags: list[str]
+    sweep: str
+    createdAt: float  # noqa: N815
+    heartbeatAt: float  # noqa: N815
+    endedAt: float | None  # noqa: N815
+    exitCode: int | None  # noqa: N815
+    host: str
+    run: RunLink | None = Field(description="The Run whose pod made it.")
+
+
 class RunSummary(Record):
     """A Run as lists show it."""
 
@@ -174,6 +204,7 @@ class RunSummary(Record):
     failure: Failure | None = None
     workload: Workload | None = None
     collection: Collection
+    sdk: SdkRunSummary | None = Field(None, description="The one SDK run that its pods made, which is shown as it.")
 
 
 class Run(RunSummary):

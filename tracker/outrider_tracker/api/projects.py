@@ -1,4 +1,4 @@
-"""`/api/v1/projects`: one project, and charts over several of its SDK runs."""
+"""`/api/v1/projects`: the projects of an entity, one of them, and charts over several of its SDK runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from starlette.requests import Request
 
 from outrider_tracker.api import sdk_access, sdk_series
 from outrider_tracker.api.access import Access
-from outrider_tracker.api.errors import ERRORS, Door
+from outrider_tracker.api.errors import ERRORS, Door, missing
 from outrider_tracker.api.models import SeriesData
-from outrider_tracker.api.sdk_models import Project, ProjectSeriesList
+from outrider_tracker.api.sdk_models import Project, ProjectList, ProjectSeriesList
+from outrider_tracker.core.rules import Action, Target, may
+from outrider_tracker.store.project_list import MAX_PAGE
+from outrider_tracker.store.projects import Project as StoredProject
 from outrider_tracker.store.sdk_runs import SdkRun
 
 MAX_RUNS: Final = 50
@@ -21,6 +24,16 @@ Names = Annotated[
     list[Annotated[str, Query(max_length=200)]],
     Query(alias="run", min_length=1, max_length=MAX_RUNS, description="Ids of SDK runs of the project."),
 ]
+
+
+def _shown(project: StoredProject) -> dict[str, Any]:
+    return {
+        "entity": project.entity,
+        "name": project.name,
+        "visibility": project.visibility,
+        "description": project.description,
+        "createdAt": project.created,
+    }
 
 
 def router(access: Access) -> APIRouter:
@@ -36,17 +49,38 @@ def router(access: Access) -> APIRouter:
         found = await services.read(sdk.runs_named, entity, project, list(dict.fromkeys(names)))
         return await sdk_access.readable(access, person, found)
 
+    @made.get("/{entity}", response_model=ProjectList)
+    async def list_projects(
+        request: Request,
+        entity: str,
+        *,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+        cursor: Annotated[str, Query(max_length=500)] = "",
+    ) -> Any:
+        """The projects of an entity that the caller may see, by name."""
+        person = await access.person(request)
+        page = await services.read(sdk.list_projects, person, entity, limit, cursor)
+        # An entity of which one sees nothing reads like one that is not there.
+        if page is None or not (page.items or may(person, Action.READ, Target(entity))):
+            raise missing(f"entity {entity!r}")
+        return {
+            "items": [
+                {
+                    **_shown(use.project),
+                    "runs": use.runs,
+                    "sdkRuns": use.sdk_runs,
+                    "activeAt": use.heard,
+                    "mayWrite": may(person, Action.WRITE, Target(entity, project=use.project)),
+                }
+                for use in page.items
+            ],
+            "next": page.next,
+        }
+
     @made.get(at, response_model=Project)
     async def get_project(request: Request, entity: str, project: str) -> Any:
         """One project."""
-        found = await sdk_access.project(access, await access.person(request), entity, project)
-        return {
-            "entity": found.entity,
-            "name": found.name,
-            "visibility": found.visibility,
-            "description": found.description,
-            "createdAt": found.created,
-        }
+        return _shown(await sdk_access.project(access, await access.person(request), entity, project))
 
     @made.get(f"{at}/series", response_model=ProjectSeriesList)
     async def list_series(request: Request, entity: str, project: str, names: Names) -> Any:

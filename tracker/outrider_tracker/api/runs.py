@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -18,12 +19,13 @@ from outrider_tracker.store.records import RunFilter
 from outrider_tracker.store.sdk_runs import SdkRun as StoredSdkRun
 
 
-def _shown(run: StoredRun, model: type[RunSummary]) -> dict[str, Any]:
+def _shown(run: StoredRun, model: type[RunSummary], sdk: dict[str, Any] | None) -> dict[str, Any]:
     """A Run as far as the model knows it: its record may be that of a newer controller.
 
-    The address decides which project it is in, whatever the record says.
+    The address decides which project it is in, whatever the record says. `sdk`: the SDK run that is shown as it.
     """
-    return model.model_validate({**run.to_json(), "project": run.project, "kind": "run"}).model_dump(mode="json")
+    own = {"project": run.project, "kind": "run", "sdk": sdk}
+    return model.model_validate({**run.to_json(), **own}).model_dump(mode="json")
 
 
 def router(access: Access) -> APIRouter:
@@ -32,10 +34,17 @@ def router(access: Access) -> APIRouter:
     services = access.services
     reader = services.reader
 
-    def shown(run: StoredRun | StoredSdkRun) -> dict[str, Any]:
-        if isinstance(run, StoredRun):
-            return _shown(run, RunSummary)
+    def summary(run: StoredSdkRun) -> dict[str, Any]:
         return sdk_answers.summary(run, services.sdk.now, services.sdk.serving_since)
+
+    def shown(found: Sequence[StoredRun | StoredSdkRun], model: type[RunSummary] = RunSummary) -> list[dict[str, Any]]:
+        lone = services.sdk.lone_runs([run for run in found if isinstance(run, StoredRun)])
+        return [
+            _shown(run, model, summary(lone[run.id]) if run.id in lone else None)
+            if isinstance(run, StoredRun)
+            else summary(run)
+            for run in found
+        ]
 
     @made.get("", response_model=AnyRunList)
     async def list_runs(
@@ -57,7 +66,7 @@ def router(access: Access) -> APIRouter:
             page = await services.read(reader.list_runs, chosen, limit, cursor or None)
         except ValueError as error:
             raise invalid("The cursor is none of this tracker's: begin again without it.") from error
-        return await services.answer(lambda: {"items": [shown(run) for run in page.items], "next": page.next})
+        return await services.answer(lambda: {"items": shown(page.items), "next": page.next})
 
     at = "/{entity}/{project}/{run}"
 
@@ -67,7 +76,7 @@ def router(access: Access) -> APIRouter:
         person = await access.person(request)
         found = await sdk_access.either(access, person, entity, project, run, kind=kind)
         if isinstance(found, StoredRun):
-            return await services.answer(partial(_shown, found, Run))
+            return await services.answer(lambda: shown([found], Run)[0])
         return await sdk_access.whole(access, person, found)
 
     @made.get(f"{at}/sdk", response_model=SdkRunList)
@@ -76,7 +85,7 @@ def router(access: Access) -> APIRouter:
         person = await access.person(request)
         found = await access.run(person, entity, project, run)
         made_there = await services.read(services.sdk.runs_of, found.id)
-        return {"items": [shown(each) for each in await sdk_access.readable(access, person, made_there)]}
+        return {"items": [summary(each) for each in await sdk_access.readable(access, person, made_there)]}
 
     @made.get(f"{at}/ranks", response_model=RankList)
     async def list_ranks(request: Request, entity: str, project: str, run: str) -> Any:

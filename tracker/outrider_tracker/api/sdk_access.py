@@ -106,6 +106,7 @@ async def whole(access: Access, person: Person, found: Found) -> Response:
             sdk.metadata(found.run.id),
             user=sdk.user_name(found.run.user),
             of=of,
+            alone=of is not None and of.id in sdk.lone_runs([of]),
             parent=sdk.parent_of(found.run),
             may_write=found.may(person, Action.WRITE),
             now=sdk.now,

@@ -57,12 +57,13 @@ def whole(
     *,
     user: str | None,
     of: Run | None,
+    alone: bool,
     parent: SdkRun | None,
     may_write: bool,
     now: float,
     serving_since: float,
 ) -> Json:
-    """The run in full. `of`: the Run whose pod made it."""
+    """The run in full. `of`: the Run whose pod made it; `alone`: it is shown as that Run."""
     own = sdk_config.own(run.config)
     told = camel(facts(metadata, own))
     told["host"] = run.host or told["host"]
@@ -82,6 +83,7 @@ def whole(
         "forkedFrom": None if parent is None else link(parent),
         "forkedAt": run.parent_step,
         "stopAsked": run.stopped,
+        "alone": alone,
         "mayWrite": may_write,
     }
 

@@ -6,39 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from outrider_tracker.api.models import Model, Number, Run, RunSummary
+from outrider_tracker.api.models import Model, Number, Run, RunLink, RunSummary, SdkRunSummary
 
 # ruff: noqa: N815  names as on the wire
-
-
-class RunLink(Model):
-    """Where another run stands: `url` is its page."""
-
-    id: str
-    name: str
-    url: str
-
-
-class SdkRunSummary(Model):
-    """An SDK run as lists show it. `id` is the client's id of it, unique in its project."""
-
-    kind: Literal["sdk"]
-    id: str
-    entity: str
-    project: str
-    url: str
-    displayName: str
-    state: str
-    group: str
-    jobType: str
-    tags: list[str]
-    sweep: str
-    createdAt: float
-    heartbeatAt: float
-    endedAt: float | None
-    exitCode: int | None
-    host: str
-    run: RunLink | None = Field(description="The Run whose pod made it.")
 
 
 class Facts(Model):
@@ -86,6 +56,7 @@ class SdkRun(SdkRunSummary):
     forkedFrom: RunLink | None
     forkedAt: int | None = Field(description="The last step that was taken from there.")
     stopAsked: bool
+    alone: bool = Field(description="Whether the page of `run` shows it: no other one was made by that Run's pods.")
     mayWrite: bool = Field(description="Whether the caller may edit it and ask it to stop.")
 
 
@@ -239,6 +210,22 @@ class Project(Model):
     visibility: str
     description: str
     createdAt: float
+
+
+class ProjectUse(Project):
+    """A project as the list of its entity shows it."""
+
+    runs: int
+    sdkRuns: int
+    activeAt: float | None = Field(description="When one of its runs was last heard of; null: it has none.")
+    mayWrite: bool = Field(description="Whether the caller may log to it.")
+
+
+class ProjectList(Model):
+    """Projects of an entity that the caller may see, by name. `next` goes into `cursor` of the next call."""
+
+    items: list[ProjectUse]
+    next: str | None
 
 
 class ProjectSeries(Model):

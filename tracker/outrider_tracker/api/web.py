@@ -8,9 +8,11 @@ from typing import Final
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, PlainTextResponse, Response
+from starlette.requests import Request
 
 from outrider_tracker.api import headers
 from outrider_tracker.api.errors import Door, missing, unknown_address
+from outrider_tracker.store.people import RESERVED
 
 STATIC: Final = Path(__file__).parent.parent / "static"
 # Names as the build makes them: no separators, so no way out of the folder.
@@ -21,8 +23,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-# First parts of the addresses of programs: who asks one that is not there must not get a page.
-_NO_ENTITY: Final = frozenset({"api", "assets", "ingest", "files", "graphql", "metrics", "healthz", "readyz"})
+_ALL: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _NOT_BUILT: Final = (
     "The web UI is not built.\n\n"
     "Run `make web` in the checkout, then load this page again; the tracker need not be restarted.\n"
@@ -41,6 +42,12 @@ def router(static: Path = STATIC) -> APIRouter:
             return PlainTextResponse(_NOT_BUILT, 503, sent)
         return FileResponse(index, headers=sent, media_type="text/html; charset=utf-8")
 
+    def page_of(entity: str, address: str) -> Response:
+        # Addresses of programs begin with names that no entity has: who asks one that is not there must get no page.
+        if entity in RESERVED:
+            raise unknown_address(address)
+        return page()
+
     @made.get("/")
     def home() -> Response:
         return page()
@@ -49,10 +56,11 @@ def router(static: Path = STATIC) -> APIRouter:
     def login() -> Response:
         return page()
 
-    @made.api_route("/api/v1/runs/{run}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-    def no_page(run: str) -> Response:
-        # It has a page's shape, but a program that asks the API for what is not there must not get a page.
-        raise unknown_address(f"/api/v1/runs/{run}")
+    @made.api_route("/api", methods=_ALL)
+    @made.api_route("/api/v1/runs/{run}", methods=_ALL)
+    def no_page(request: Request) -> Response:
+        # They have a page's shape, but a program that asks the API for what is not there must not get a page.
+        raise unknown_address(request.url.path)
 
     # These are the addresses that the W&B client prints. A page reads its own address.
     @made.get("/{entity}/{project}/runs/{run}")
@@ -70,10 +78,13 @@ def router(static: Path = STATIC) -> APIRouter:
         sent = {**headers.PAGE, "Cache-Control": "public, max-age=31536000, immutable"}
         return FileResponse(file, headers=sent, media_type=kind)
 
+    @made.get("/{entity}")
+    def entity_page(entity: str) -> Response:
+        return page_of(entity, f"/{entity}")
+
     @made.get("/{entity}/{project}")
+    @made.get("/{entity}/{project}/workspace")
     def project_page(entity: str, project: str) -> Response:
-        if entity in _NO_ENTITY:
-            raise unknown_address(f"/{entity}/{project}")
-        return page()
+        return page_of(entity, f"/{entity}/{project}")
 
     return made

@@ -16,7 +16,10 @@ from outrider_tracker.core.rules import Visibility
 # What the client refuses in a project's name, and what no address of a page could carry.
 _FORBIDDEN: Final = re.compile(r"[/\\#?%:\x00-\x1f\x7f]")
 MAX_NAME: Final = 128
-_COLUMNS: Final = "id, entity, name, visibility, creator, description, created"
+COLUMNS: Final = ", ".join(
+    f"project.{column}" for column in ("id", "entity", "name", "visibility", "creator", "description", "created")
+)
+"""What `project_of_row` reads of the table `project`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,8 @@ def project_of_run(connection: sqlite3.Connection, run: str) -> Project | None:
 
 def list_projects(connection: sqlite3.Connection, entity: str) -> Sequence[Project]:
     """All projects of an entity, by name."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM project WHERE entity = ? ORDER BY name", (entity,))  # noqa: S608
-    return [_project(row) for row in rows]
+    rows = connection.execute(f"SELECT {COLUMNS} FROM project WHERE entity = ? ORDER BY name", (entity,))  # noqa: S608
+    return [project_of_row(row) for row in rows]
 
 
 def ensure_project(connection: sqlite3.Connection, entity: str, name: str, creator: int | None, now: float) -> Project:
@@ -121,10 +124,11 @@ def _marks(values: Sequence[str]) -> str:
 
 
 def _one(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> Project | None:
-    row = connection.execute(f"SELECT {_COLUMNS} FROM project WHERE {where}", values).fetchone()  # noqa: S608  fixed texts
-    return None if row is None else _project(row)
+    row = connection.execute(f"SELECT {COLUMNS} FROM project WHERE {where}", values).fetchone()  # noqa: S608  fixed texts
+    return None if row is None else project_of_row(row)
 
 
-def _project(row: Sequence[Any]) -> Project:
+def project_of_row(row: Sequence[Any]) -> Project:
+    """The project of a row of `COLUMNS`."""
     number, entity, name, visibility, creator, description, created = row
     return Project(number, entity, name, Visibility(visibility), creator, description, created)

@@ -12,15 +12,26 @@ from typing import Any, Final
 
 from outrider_tracker.core import media, table_file
 from outrider_tracker.core.media import MediaItem
+from outrider_tracker.core.principals import Person
 from outrider_tracker.core.table_file import TablePage
-from outrider_tracker.store import lines, projects, read_rows, read_sdk_series, sdk_runs
+from outrider_tracker.store import (
+    accounts,
+    lines,
+    lone_runs,
+    project_list,
+    projects,
+    read_rows,
+    read_sdk_series,
+    sdk_runs,
+)
 from outrider_tracker.store.blobs import BlobFolder
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.decoded import decoding_of
 from outrider_tracker.store.lines import LineFile
+from outrider_tracker.store.project_list import ProjectUse
 from outrider_tracker.store.projects import Project
 from outrider_tracker.store.read_sdk_series import Axis
-from outrider_tracker.store.records import SeriesInfo, SeriesLine
+from outrider_tracker.store.records import Page, Run, SeriesInfo, SeriesLine
 from outrider_tracker.store.sdk_runs import RunChange, SdkRun
 from outrider_tracker.store.writer import Writer
 
@@ -121,6 +132,13 @@ class SdkReader:
         with self._readers.snapshot() as connection:
             return projects.find_project(connection, entity, name)
 
+    def list_projects(self, reader: Person, entity: str, limit: int, after: str) -> Page[ProjectUse] | None:
+        """Projects of an entity that the person may see, behind the name `after`; None: there is no such entity."""
+        with self._readers.snapshot() as connection:
+            if accounts.find_entity(connection, entity) is None:
+                return None
+            return project_list.list_projects(connection, reader, entity, limit, after)
+
     def find_run(self, entity: str, project: str, name: str) -> SdkRun | None:
         """The SDK run at this address."""
         with self._readers.snapshot() as connection:
@@ -135,6 +153,12 @@ class SdkReader:
             ).fetchall()
             found = [sdk_runs.run_by_id(connection, row[0]) for row in rows]
             return [each for each in found if each is not None]
+
+    def lone_runs(self, found: Sequence[Run]) -> Mapping[str, SdkRun]:
+        """Which of the Runs are shown with an SDK run as one, by the Run's id; see lone_runs.py."""
+        with self._readers.snapshot() as connection:
+            lone = ((run.id, lone_runs.lone_run(connection, run.id, run.entity, run.project)) for run in found)
+            return {run: each for run, each in lone if each is not None}
 
     def runs_named(self, entity: str, project: str, names: Sequence[str]) -> Sequence[SdkRun]:
         """Those of the named runs that are there, in the order asked."""

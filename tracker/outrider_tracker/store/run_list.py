@@ -1,4 +1,7 @@
-"""One list of Runs and SDK runs, newest first: pages by key, so that new runs never shift them."""
+"""One list of Runs and SDK runs, newest first: pages by key, so that new runs never shift them.
+
+An SDK run that is shown as a Run has no row beside it, unless SDK runs alone are asked for.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from outrider_tracker.store import runs, sdk_runs
+from outrider_tracker.store.lone_runs import IS_LONE
 from outrider_tracker.store.projects import visible_projects_condition
 from outrider_tracker.store.records import Page, Run, RunFilter
 from outrider_tracker.store.runs import MAX_PAGE, Now
@@ -17,6 +21,7 @@ from outrider_tracker.store.sdk_runs import SdkRun
 
 RUN: Final = "run"
 SDK: Final = "sdk"
+_SDK_TEXTS: Final = ("sdk_run.name", "sdk_run.display_name", "sdk_run.group_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ def list_runs(
     if chosen.kind in {None, RUN} and chosen.sweep is None:
         keys += _run_keys(connection, chosen, behind, limit + 1)
     if chosen.kind in {None, SDK}:
-        keys += _sdk_keys(connection, chosen, behind, limit + 1)
+        # SDK runs older than a full page of Runs are on none of it: those that are shown as a Run are not walked past.
+        oldest = keys[limit].created if len(keys) > limit else None
+        keys += _sdk_keys(connection, chosen, behind, limit + 1, oldest)
     # Within one kind the database's order is kept: the sort is stable, and ids of two kinds are never compared.
     keys.sort(key=lambda key: (key.created, key.kind), reverse=True)
     items = [_load(connection, key, now) for key in keys[:limit]]
@@ -78,8 +85,12 @@ def _run_keys(connection: sqlite3.Connection, chosen: RunFilter, behind: _Key | 
         where.append("run.state = ?")
         values.append(chosen.state)
     if chosen.q:
-        where.append("(instr(lower(run.id), ?) OR instr(lower(run.name), ?) OR instr(lower(run.display_name), ?))")
-        values += [chosen.q.lower()] * 3
+        own = ("run.id", "run.name", "run.display_name")
+        where.append(
+            f"({_holds(own)} OR EXISTS (SELECT 1 FROM sdk_run JOIN project ON project.id = sdk_run.project "  # noqa: S608
+            f"WHERE sdk_run.run_id = run.id AND sdk_run.deleted IS NULL AND {_holds(_SDK_TEXTS)} AND {IS_LONE}))"
+        )
+        values += [chosen.q.lower()] * (len(own) + len(_SDK_TEXTS))
     _page("run", RUN, behind, where, values)
     rows = connection.execute(
         f"SELECT run.created, run.id FROM run {_condition(where)} "  # noqa: S608  fixed texts only
@@ -89,9 +100,16 @@ def _run_keys(connection: sqlite3.Connection, chosen: RunFilter, behind: _Key | 
     return [_Key(created, RUN, row) for created, row in rows]
 
 
-def _sdk_keys(connection: sqlite3.Connection, chosen: RunFilter, behind: _Key | None, limit: int) -> list[_Key]:
+def _sdk_keys(
+    connection: sqlite3.Connection, chosen: RunFilter, behind: _Key | None, limit: int, oldest: float | None
+) -> list[_Key]:
     where, values = _shared("project.entity", "project.name", chosen)
     where.append("sdk_run.deleted IS NULL")
+    if chosen.kind is None and chosen.sweep is None:
+        where.append(f"NOT {IS_LONE}")
+    if oldest is not None:
+        where.append("sdk_run.created >= ?")
+        values.append(oldest)
     if chosen.state is not None:
         where.append("sdk_run.state = ?")
         values.append(chosen.state.lower())
@@ -99,9 +117,8 @@ def _sdk_keys(connection: sqlite3.Connection, chosen: RunFilter, behind: _Key | 
         where.append("sdk_run.sweep = ?")
         values.append(chosen.sweep)
     if chosen.q:
-        columns = ("sdk_run.name", "sdk_run.display_name", "sdk_run.group_name")
-        where.append(f"({' OR '.join(f'instr(lower({column}), ?)' for column in columns)})")
-        values += [chosen.q.lower()] * len(columns)
+        where.append(_holds(_SDK_TEXTS))
+        values += [chosen.q.lower()] * len(_SDK_TEXTS)
     _page("sdk_run", SDK, behind, where, values)
     rows = connection.execute(
         f"SELECT sdk_run.created, sdk_run.id FROM sdk_run JOIN project ON project.id = sdk_run.project "  # noqa: S608
@@ -109,6 +126,10 @@ def _sdk_keys(connection: sqlite3.Connection, chosen: RunFilter, behind: _Key | 
         (*values, limit),
     )
     return [_Key(created, SDK, row) for created, row in rows]
+
+
+def _holds(columns: Sequence[str]) -> str:
+    return f"({' OR '.join(f'instr(lower({column}), ?)' for column in columns)})"
 
 
 def _shared(entity: str, project: str, chosen: RunFilter) -> tuple[list[str], list[Any]]:

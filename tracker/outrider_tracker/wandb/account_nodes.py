@@ -42,16 +42,25 @@ def user_node(account: Account) -> Node:
 
 def pod_node(pod: Pod) -> Node:
     """What a pod sees of itself: a user of its entity who has no account."""
+    return _machine(node_id("Pod", pod.uid), pod.name or pod.uid, pod.entity)
+
+
+def pods_node(entity: str) -> Node:
+    """Who made the runs of an entity's pods: clients cannot read a run that nobody made."""
+    return _machine(node_id("Pods", entity), entity, entity)
+
+
+def _machine(identity: str, name: str, entity: str) -> Node:
     return {
         "__typename": "User",
         "row": None,
-        "id": node_id("Pod", pod.uid),
-        "name": pod.name or pod.uid,
-        "username": pod.name or pod.uid,
+        "id": identity,
+        "name": name,
+        "username": name,
         "mail": None,
         "admin": False,
         "flags": "{}",
-        "entity": pod.entity,
+        "entity": entity,
         "photoUrl": None,
         "accountType": "SERVICE",
         "deletedAt": None,
@@ -59,9 +68,9 @@ def pod_node(pod: Pod) -> Node:
     }
 
 
-def user_of(connection: sqlite3.Connection, user: int | None) -> Node | None:
-    """The User of this row, as of a run's author; None: a pod's run."""
-    account = None if user is None else account_by_id(connection, user)
+def user_of(connection: sqlite3.Connection, user: int) -> Node | None:
+    """The User of this row, as of a run's author."""
+    account = account_by_id(connection, user)
     return None if account is None else user_node(account)
 
 

@@ -18,6 +18,7 @@ from outrider_tracker.core.principals import Person, Pod, Principal
 from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.core.run_states import State, state_of
 from outrider_tracker.store import projects, sdk_runs
+from outrider_tracker.store.lone_runs import lone_run
 from outrider_tracker.store.projects import Project
 from outrider_tracker.store.sdk_runs import SdkRun
 from outrider_tracker.wandb.context import Context
@@ -73,10 +74,20 @@ def find_project(context: Context, entity: str | None, name: str | None) -> Proj
     return ProjectNode(found, context)
 
 
-def find_run(node: ProjectNode, name: str) -> RunNode | None:
-    """The run of a project that the viewer sees; None if there is none or the viewer may not see it."""
+def find_run(node: ProjectNode, name: str, *, workloads: bool = False) -> RunNode | None:
+    """The run of a project that the viewer sees; None if there is none or the viewer may not see it.
+
+    `workloads`: the name may also be the id of a Run, and means the SDK run that is shown as it.
+    """
     project, context = node.project, node.context
-    found = context.read(lambda connection: sdk_runs.find_run(connection, project.entity, project.name, name))
+
+    def read(connection: sqlite3.Connection) -> SdkRun | None:
+        found = sdk_runs.find_run(connection, project.entity, project.name, name)
+        if found is None and workloads:
+            return lone_run(connection, name, project.entity, project.name)
+        return found
+
+    found = context.read(read)
     if found is None or not may(context.principal, Action.READ, Target(project.entity, project=project, run=found)):
         return None
     return RunNode(found, context)

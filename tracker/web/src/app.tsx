@@ -6,13 +6,14 @@ import { Mark } from "./components/mark";
 import { Empty, ErrorNote, Link, useKey } from "./components/ui";
 import { LoginPage } from "./pages/login";
 import { AnyRunPage } from "./pages/anyrun";
+import { EntityPage } from "./pages/entity";
 import { ProjectPage, SweepPage } from "./pages/project";
 import { RunsPage } from "./pages/runs";
 import { usePlace } from "./router";
 
 const KEYS: readonly (readonly [string, string])[] = [
   ["/", "Filter or search"],
-  ["1 – 5", "The tabs of a run"],
+  ["1 – 6", "The tabs of a run"],
   ["[  ]", "Previous and next rank (Logs)"],
   ["f", "Follow new lines (Logs)"],
   ["?", "This list"],
@@ -68,6 +69,7 @@ export function App() {
       </header>
       {place.page === "runs" ? <RunsPage /> : null}
       {place.page === "run" ? <AnyRunPage key={`${place.entity}/${place.project}/${place.run}`} name={place} /> : null}
+      {place.page === "entity" ? <EntityPage key={place.entity} entity={place.entity} /> : null}
       {place.page === "project" ? <ProjectPage key={`${place.entity}/${place.project}`} entity={place.entity} project={place.project} /> : null}
       {place.page === "sweep" ? <SweepPage entity={place.entity} project={place.project} sweep={place.sweep} /> : null}
       {place.page === "nowhere" ? (

@@ -2,20 +2,41 @@ import { useCallback, useMemo, useSyncExternalStore } from "react";
 
 export type Place =
   | { page: "runs" }
+  | { page: "entity"; entity: string }
   | { page: "project"; entity: string; project: string }
   | { page: "sweep"; entity: string; project: string; sweep: string }
   | { page: "run"; entity: string; project: string; run: string }
   | { page: "nowhere"; path: string };
 
+/** `/<entity>/projects` lists the projects; a project of that name has its page at `/<entity>/projects/workspace` alone. */
+const LIST = "projects";
+
+export function entityPath(entity: string): string {
+  return `/${encodeURIComponent(entity)}`;
+}
+
+export function projectPath(entity: string, project: string): string {
+  return `${entityPath(entity)}/${encodeURIComponent(project)}${project === LIST ? "/workspace" : ""}`;
+}
+
+export function sweepPath(entity: string, project: string, sweep: string): string {
+  return `${entityPath(entity)}/${encodeURIComponent(project)}/sweeps/${encodeURIComponent(sweep)}`;
+}
+
+export function pagePath(entity: string, project: string, run: string): string {
+  return `${entityPath(entity)}/${encodeURIComponent(project)}/runs/${encodeURIComponent(run)}`;
+}
+
 /** What a path shows. Pure. */
 export function place(path: string): Place {
-  if (path === "/" || path === "") return { page: "runs" };
-  const match = /^\/([^/]+)\/([^/]+)(?:\/(runs|sweeps)\/([^/]+))?\/?$/.exec(path);
+  if (path === "/" || path === "" || path === "/login") return { page: "runs" };
+  const match = /^\/([^/]+)(?:\/([^/]+)(?:\/(?:(runs|sweeps)\/([^/]+)|(workspace)))?)?\/?$/.exec(path);
   if (!match) return { page: "nowhere", path };
   try {
-    const [entity = "", project = "", kind = "", id = ""] = match.slice(1).map((part: string | undefined) => decodeURIComponent(part ?? ""));
+    const [entity = "", project = "", kind = "", id = "", workspace = ""] = match.slice(1).map((part: string | undefined) => decodeURIComponent(part ?? ""));
     if (kind === "runs") return { page: "run", entity, project, run: id };
-    return kind === "sweeps" ? { page: "sweep", entity, project, sweep: id } : { page: "project", entity, project };
+    if (kind === "sweeps") return { page: "sweep", entity, project, sweep: id };
+    return project === "" || (project === LIST && workspace === "") ? { page: "entity", entity } : { page: "project", entity, project };
   } catch {
     return { page: "nowhere", path }; // a % that is no escape
   }

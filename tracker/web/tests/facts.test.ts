@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { factsOf } from "../src/lib/facts";
 import { flattened } from "../src/lib/flatten";
-import { place } from "../src/router";
+import { entityPath, pagePath, place, projectPath, sweepPath } from "../src/router";
 
 const lines = (...events: unknown[]) => events.map((event, index) => ({ offset: index, text: typeof event === "string" ? event : JSON.stringify(event) }));
 
@@ -69,6 +69,21 @@ describe("addresses", () => {
     expect(place("/a/b%20c/")).toEqual({ page: "project", entity: "a", project: "b c" });
     expect(place("/a/b/sweeps/s1")).toEqual({ page: "sweep", entity: "a", project: "b", sweep: "s1" });
     expect(place("/a/b/c/d")).toMatchObject({ page: "nowhere" });
-    expect(place("/a")).toMatchObject({ page: "nowhere" });
+    expect(place("/a/b/runs")).toMatchObject({ page: "nowhere" });
+    expect(place("/login")).toEqual({ page: "runs" });
+  });
+
+  it("lead to what they were made for, whatever its name", () => {
+    for (const name of ["digits", "projects", "workspace", "runs", "a b/c", "50%", "ä"]) {
+      expect(place(entityPath(name))).toEqual({ page: "entity", entity: name });
+      expect(place(projectPath("a", name))).toEqual({ page: "project", entity: "a", project: name });
+      expect(place(sweepPath("a", name, "s"))).toEqual({ page: "sweep", entity: "a", project: name, sweep: "s" });
+      expect(place(pagePath("a", name, "r"))).toEqual({ page: "run", entity: "a", project: name, run: "r" });
+    }
+  });
+
+  it("of entities and projects are those that the W&B client prints", () => {
+    for (const path of ["/a", "/a/", "/a/projects"]) expect(place(path)).toEqual({ page: "entity", entity: "a" });
+    for (const path of ["/a/b", "/a/b/workspace"]) expect(place(path)).toEqual({ page: "project", entity: "a", project: "b" });
   });
 });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import math
@@ -20,7 +21,7 @@ from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.services import Services
 from outrider_tracker.store import projects, sdk_runs
 from outrider_tracker.store.lines import LineBatch, LineFile, append_lines
-from outrider_tracker.store.records import RunFilter
+from outrider_tracker.store.records import Run, RunFilter
 from outrider_tracker.store.runs import RunKey, put_run
 from outrider_tracker.store.sdk_runs import RunChange, SdkRun
 from outrider_tracker.store.store import Store
@@ -207,6 +208,96 @@ class TestOneRun:
         missing = await client.get(f"/api/v1/runs/speech/digits/nosuch{rest}", headers=ADA)
         assert theirs.status_code == missing.status_code == 404
         assert theirs.text.replace("run1", "nosuch") == missing.text
+
+
+class TestTheOnlyOneOfARun:
+    """An SDK run that is shown as the Run whose pods made it."""
+
+    @pytest.fixture
+    def home(self, store: Store, reader: MemoryReader) -> Run:
+        """A Run of project digits, in both stores."""
+        key = RunKey("job-1", "vision", "digits", NOW)
+        store.writer.run(lambda connection: put_run(connection, key, {"name": "job-1", "state": "Running"}, NOW))
+        made = dataclasses.replace(make_run("job-1"), project="digits", url="/vision/digits/runs/job-1")
+        reader.runs.append(made)
+        return made
+
+    @staticmethod
+    async def shown(client: httpx.AsyncClient) -> tuple[str | None, bool]:
+        """What the Run says of it, and it of the Run."""
+        lone = (await client.get("/api/v1/runs/vision/digits/job-1", headers=ADA)).json()["sdk"]
+        return lone and lone["id"], (await client.get(RUN, headers=ADA)).json()["alone"]
+
+    async def test_both_know_of_each_other(self, client: httpx.AsyncClient, make: Make, home: Run) -> None:
+        make("run1", run_id=home.id, display_name="proud-otter", tags=["a"])
+        assert await self.shown(client) == ("run1", True)
+        listed = (await client.get("/api/v1/runs", headers=ADA)).json()["items"]
+        assert [(run["id"], run["sdk"]["displayName"], run["sdk"]["tags"]) for run in listed] == [
+            ("job-1", "proud-otter", ["a"])
+        ]
+
+    async def test_a_second_one_ends_it_until_it_is_deleted(
+        self, client: httpx.AsyncClient, store: Store, make: Make, home: Run
+    ) -> None:
+        make("run1", run_id=home.id)
+        other = make("run2", run_id=home.id, project="elsewhere")
+        assert await self.shown(client) == (None, False)
+        store.writer.run(lambda c: c.execute("UPDATE sdk_run SET deleted = ? WHERE id = ?", (NOW, other.id)))
+        assert await self.shown(client) == ("run1", True)
+
+    async def test_one_in_another_project_stays_there(
+        self, client: httpx.AsyncClient, make: Make, home: Run, reader: MemoryReader
+    ) -> None:
+        """Who may see the Run's project may not see that one, perhaps."""
+        elsewhere = make("run1", run_id=home.id, project="elsewhere")
+        answer = (await client.get("/api/v1/runs/vision/elsewhere/run1", headers=ADA)).json()
+        assert (answer["run"]["id"], answer["alone"]) == ("job-1", False)
+        assert (await client.get("/api/v1/runs/vision/digits/job-1", headers=ADA)).json()["sdk"] is None
+        assert elsewhere.run_id == reader.runs[0].id
+
+    async def test_a_run_of_no_pod_is_its_own(self, client: httpx.AsyncClient, make: Make, home: Run) -> None:
+        make("run1")
+        assert await self.shown(client) == (None, False)
+
+    async def test_the_list_has_one_row_for_both_and_finds_it_by_either_name(
+        self, store: Store, make: Make, home: Run
+    ) -> None:
+        make("lone", run_id=home.id, display_name="Proud-Otter", group_name="ablation")
+        make("free")
+
+        def ids(**chosen: Any) -> set[str]:
+            return {
+                run.name if isinstance(run, SdkRun) else run.id
+                for run in store.reader.list_runs(RunFilter(**chosen)).items
+            }
+
+        assert ids() == {"job-1", "free"}
+        assert ids(project="digits", entity="vision") == {"job-1", "free"}
+        assert ids(q="otter") == ids(q="ablation") == ids(q="job-1") == {"job-1"}
+        assert ids(q="misty") == set()
+        assert ids(kind="sdk") == {"lone", "free"}
+        make("second", run_id=home.id)
+        assert ids() == {"job-1", "free", "lone", "second"}
+        assert ids(q="otter") == {"lone"}
+
+    async def test_pages_hold_every_row_once_among_many_of_them(self, store: Store, make: Make) -> None:
+        for number in range(12):
+            key = RunKey(f"job-{number}", "vision", "digits", NOW + number)
+            store.writer.run(lambda connection, key=key: put_run(connection, key, {"name": key.id}, NOW))  # type: ignore[misc]
+            make(f"lone-{number}", run_id=key.id, at=NOW + number + 0.5)
+            if number % 4 == 0:
+                make(f"free-{number}", at=NOW + number + 0.7)
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = await asyncio.to_thread(_page, store, cursor)
+            assert len(page.items) == 3 or page.next is None
+            seen += [run.name if isinstance(run, SdkRun) else run.id for run in page.items]
+            cursor = page.next
+            if cursor is None:
+                break
+        want = [[f"free-{number}"] * (number % 4 == 0) + [f"job-{number}"] for number in reversed(range(12))]
+        assert seen == [name for names in want for name in names]
 
 
 class TestChanges:
@@ -495,14 +586,20 @@ class TestFiles:
 
 class TestPages:
     @pytest.mark.parametrize(
-        "path", ["/vision/digits", "/vision/digits/runs/run1", "/vision/digits/sweeps/s1", "/a%20b/c"]
+        "path",
+        [
+            *("/vision", "/vision/projects", "/vision/digits", "/vision/digits/workspace"),
+            *("/vision/digits/runs/run1", "/vision/digits/sweeps/s1", "/a%20b/c"),
+        ],
     )
     async def test_what_the_client_prints_is_a_page(self, client: httpx.AsyncClient, path: str) -> None:
         response = await client.get(path)
         assert response.headers["content-security-policy"] == headers.PAGE["Content-Security-Policy"]
         assert response.status_code in {200, 503}  # 503: the checkout's UI is not built
 
-    @pytest.mark.parametrize("path", ["/api/v1", "/api/nosuch", "/graphql/x", "/files/x", "/ingest/v1"])
+    @pytest.mark.parametrize(
+        "path", ["/api", "/api/v1", "/api/nosuch", "/graphql/x", "/files/x", "/ingest/v1", "/favicon.ico", "/authorize"]
+    )
     async def test_addresses_of_programs_are_none(self, client: httpx.AsyncClient, path: str) -> None:
         response = await client.get(path)
         assert response.status_code == 404

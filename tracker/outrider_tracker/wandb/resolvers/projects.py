@@ -103,7 +103,12 @@ def page_info(edges: list[Node], *, more: bool) -> Node:
 
 
 def run(parent: ProjectNode, _info: Info, name: str, **_: Any) -> RunNode | None:
-    """A run by the SDK's id."""
+    """A run by the SDK's id, or by that of the Run that it is shown as: what readers ask for."""
+    return find_run(parent, name, workloads=True)
+
+
+def bucket(parent: ProjectNode, _info: Info, name: str, **_: Any) -> RunNode | None:
+    """A run by the SDK's id alone: clients that are about to log under it ask whether it is there."""
     return find_run(parent, name)
 
 
@@ -253,7 +258,7 @@ RESOLVERS: Final[Resolvers] = {
     "Project.user": user,
     "Project.readOnly": read_only,
     "Project.run": run,
-    "Project.bucket": run,
+    "Project.bucket": bucket,
     "Project.runs": runs,
     "Project.buckets": runs,
     "Project.runCount": run_count,

@@ -12,9 +12,9 @@ from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rules import Action, Target, may
 from outrider_tracker.core.run_states import ALIVE, State, state_of
 from outrider_tracker.notifier import sdk_run_topic
-from outrider_tracker.store import accounts, projects, sdk_run_removal, sdk_runs
+from outrider_tracker.store import projects, sdk_run_removal, sdk_runs
 from outrider_tracker.store.sdk_runs import RunChange
-from outrider_tracker.wandb.account_nodes import user_node
+from outrider_tracker.wandb.account_nodes import pods_node, user_of
 from outrider_tracker.wandb.context import Context, Resolvers
 from outrider_tracker.wandb.nodes import ProjectNode, RunNode, demand_run
 
@@ -56,12 +56,11 @@ def summary(parent: RunNode, _info: Info, keys: list[str] | None = None) -> Any:
 
 
 def user(parent: RunNode, _info: Info) -> Node | None:
-    """Who made the run; null: a pod."""
+    """Who made the run."""
     maker = parent.run.user
     if maker is None:
-        return None
-    found = parent.context.read(lambda connection: accounts.account_by_id(connection, maker))
-    return None if found is None else user_node(found)
+        return pods_node(parent.run.entity)
+    return parent.context.read(lambda connection: user_of(connection, maker))
 
 
 def project(parent: RunNode, _info: Info) -> ProjectNode | None:

@@ -19,6 +19,8 @@ export type TableRows = Schemas["TableRows"];
 export type Console = Schemas["Console"];
 export type AlertList = Schemas["AlertList"];
 export type Project = Schemas["Project"];
+export type ProjectUse = Schemas["ProjectUse"];
+export type ProjectList = Schemas["ProjectList"];
 export type ProjectSeriesList = Schemas["ProjectSeriesList"];
 export type Failure = Schemas["Failure"];
 export type Rank = Schemas["Rank"];
@@ -108,12 +110,4 @@ export async function logout(): Promise<void> {
 /** The API's address of a run; `url` is its page, "/<entity>/<project>/runs/<run>". */
 export function runPath(entity: string, project: string, run: string): string {
   return ["/api/v1/runs", entity, project, run].map((part, index) => (index ? encodeURIComponent(part) : part)).join("/");
-}
-
-export function projectPath(entity: string, project: string): string {
-  return `/${encodeURIComponent(entity)}/${encodeURIComponent(project)}`;
-}
-
-export function pagePath(entity: string, project: string, run: string): string {
-  return `/${encodeURIComponent(entity)}/${encodeURIComponent(project)}/runs/${encodeURIComponent(run)}`;
 }

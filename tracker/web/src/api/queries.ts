@@ -9,6 +9,7 @@ import {
   runPath,
   type FileList,
   type Lines,
+  type ProjectList,
   type RankList,
   type Run,
   type SeriesData,
@@ -67,12 +68,23 @@ export function useRuns(filter: RunFilter) {
   });
 }
 
+export function useProjects(entity: string) {
+  return useInfiniteQuery({
+    queryKey: ["projects", entity],
+    queryFn: ({ pageParam, signal }) => get<ProjectList>(`/api/v1/projects/${encodeURIComponent(entity)}`, { limit: 200, cursor: pageParam }, signal),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next,
+    refetchInterval: (query) => 5000 * Math.max(1, query.state.data?.pages.length ?? 1),
+  });
+}
+
 export const live = (run: { state: string } | undefined, fast: number, slow = 15_000) => (run === undefined || active(run.state) ? fast : slow);
 
-export function useRun({ entity, project, run }: RunName) {
+/** `kind`: which of the two is wanted where a Run and an SDK run have one address; null: the Run. */
+export function useRun({ entity, project, run }: RunName, kind: string | null) {
   return useQuery({
-    queryKey: ["run", entity, project, run],
-    queryFn: ({ signal }) => get<AnyRun>(runPath(entity, project, run), {}, signal),
+    queryKey: ["run", entity, project, run, kind],
+    queryFn: ({ signal }) => get<AnyRun>(runPath(entity, project, run), { kind }, signal),
     refetchInterval: (query) => live(query.state.data, 1000, 5000),
   });
 }

@@ -42,6 +42,16 @@ export function useSdkRunsOf({ entity, project, run }: RunName, record: { state:
   });
 }
 
+/** The SDK run that is shown as a Run, in full; none where `name` is null. */
+export function useLoneRun(name: Pick<SdkRunSummary, "entity" | "project" | "id"> | null) {
+  return useQuery({
+    queryKey: ["run", name?.entity, name?.project, name?.id, "sdk"],
+    queryFn: ({ signal }) => get<SdkRun>(name ? sdkPath(name) : "", SDK, signal),
+    enabled: name !== null,
+    refetchInterval: (query) => live(query.state.data, 1000, 5000),
+  });
+}
+
 export function useSdkSeries(run: SdkRun) {
   return useQuery({
     queryKey: key("series", run),

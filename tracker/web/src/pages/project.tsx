@@ -1,14 +1,15 @@
 import { useCallback, useEffect, useMemo } from "react";
-import { ApiError, pagePath, type SdkRunSummary } from "../api/client";
+import { ApiError, type SdkRunSummary } from "../api/client";
 import { useRuns, useSessionEnd } from "../api/queries";
 import { projectSource, useProject, useProjectSeries } from "../api/sdk";
 import { ChartsPanel } from "../components/chartspanel";
+import { Crumbs } from "../components/crumbs";
 import { Tabs, type Tab } from "../components/tabs";
 import { Badge, Empty, ErrorNote, Link, useKey } from "../components/ui";
 import { lineColour } from "../lib/chartdata";
 import { plural } from "../lib/format";
 import { active, runTone } from "../lib/states";
-import { useSearch } from "../router";
+import { pagePath, useSearch } from "../router";
 import { RunTable } from "./runs";
 
 type TabId = "runs" | "charts";
@@ -20,11 +21,7 @@ const TABS: Tab<TabId>[] = [
 function Head({ entity, project, children }: { entity: string; project: string; children: React.ReactNode }) {
   return (
     <header className="runhead">
-      <nav aria-label="Where" className="crumbs">
-        <Link to="/">Runs</Link>
-        <span aria-hidden="true">/</span>
-        <Link to={`/?entity=${encodeURIComponent(entity)}`}>{entity}</Link>
-      </nav>
+      <Crumbs entity={entity} />
       <div className="title">
         <h1>{project}</h1>
         {children}

@@ -1,23 +1,21 @@
 import type { ColumnDef } from "@tanstack/react-table";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { pagePath, projectPath, type AnySummary } from "../api/client";
-import { useRuns, useSessionEnd, type RunFilter } from "../api/queries";
+import { useQuery } from "@tanstack/react-query";
+import type { AnySummary } from "../api/client";
+import { sessionQuery, useRuns, useSessionEnd, type RunFilter } from "../api/queries";
+import { Tags } from "../components/keys";
 import { DataTable } from "../components/table";
 import { Badge, Empty, ErrorNote, Link, useKey, useNow } from "../components/ui";
 import { ago, between, instant, moment, plural, type Time } from "../lib/format";
+import { groupOf, tagsOf, titleOf } from "../lib/lone";
 import { RUN_STATES, active, failureHint, rankRatio, rankTrouble, runTone } from "../lib/states";
-import { navigate, useSearch } from "../router";
+import { entityPath, navigate, pagePath, projectPath, useSearch } from "../router";
 
 const to = (run: AnySummary) => pagePath(run.entity, run.project, run.id);
 
 /** When it began and when it ended: SDK runs begin when they are made. */
 function times(run: AnySummary): { from: Time; until: Time } {
   return run.kind === "sdk" ? { from: run.createdAt, until: run.endedAt } : { from: run.startedAt ?? run.createdAt, until: run.endedAt };
-}
-
-function titleOf(run: AnySummary): { title: string; id: string } {
-  const id = run.kind === "sdk" ? run.id : run.name;
-  return { title: run.displayName || id, id };
 }
 
 type Column = ColumnDef<AnySummary>;
@@ -65,10 +63,15 @@ function columns(now: number, inProject: boolean): Column[] {
       header: "Project",
       meta: { width: "minmax(90px, 1fr)" },
       cell: ({ row: { original: run } }) => (
-        <Link to={projectPath(run.entity, run.project)} className="quietlink">
-          <span className="muted">{run.entity}/</span>
-          {run.project}
-        </Link>
+        <>
+          <Link to={entityPath(run.entity)} className="quietlink">
+            <span className="muted">{run.entity}</span>
+          </Link>
+          <span className="muted">/</span>
+          <Link to={projectPath(run.entity, run.project)} className="quietlink">
+            {run.project}
+          </Link>
+        </>
       ),
     },
     {
@@ -89,19 +92,15 @@ function columns(now: number, inProject: boolean): Column[] {
       id: "group",
       header: "Group",
       meta: { width: "minmax(56px, 0.6fr)" },
-      cell: ({ row: { original: run } }) => run.group || <span className="muted">–</span>,
+      cell: ({ row: { original: run } }) => groupOf(run) || <span className="muted">–</span>,
     },
     {
       id: "tags",
       header: "Tags",
       meta: { width: "minmax(64px, 0.8fr)" },
       cell: ({ row: { original: run } }) => (
-        <span className="tags" title={run.tags.join(", ")}>
-          {run.tags.slice(0, 8).map((tag, index) => (
-            <span className="tag" key={index}>
-              {tag}
-            </span>
-          ))}
+        <span title={tagsOf(run).join(", ")}>
+          <Tags tags={tagsOf(run).slice(0, 8)} />
         </span>
       ),
     },
@@ -157,7 +156,12 @@ export function RunsPage() {
   return (
     <main id="main" className="page">
       <RunTable
-        heading={<h1>Runs</h1>}
+        heading={
+          <>
+            <h1>Runs</h1>
+            <EntityLinks />
+          </>
+        }
         fixed={{}}
         none={
           <Empty title="No runs yet.">
@@ -167,6 +171,21 @@ export function RunsPage() {
         }
       />
     </main>
+  );
+}
+
+/** To the projects of the entities in which one has a role. */
+function EntityLinks() {
+  const entities = useQuery(sessionQuery).data?.user.entities ?? [];
+  return entities.length === 0 ? null : (
+    <nav aria-label="Projects" className="entities">
+      <span>Projects of</span>
+      {entities.map((entity) => (
+        <Link key={entity} to={entityPath(entity)}>
+          {entity}
+        </Link>
+      ))}
+    </nav>
   );
 }
 

@@ -1,12 +1,16 @@
-import type { Failure, Run } from "../../api/client";
-import { Badge, Link } from "../../components/ui";
+import type { Failure, Run, SdkRun } from "../../api/client";
+import { Crumbs } from "../../components/crumbs";
+import { Badge } from "../../components/ui";
 import { between, bytes, moment } from "../../lib/format";
+import { runTitle } from "../../lib/lone";
 import { newestPerRank, type Unit } from "../../lib/ranks";
 import { active, failureSentence, rankRatio, rankTrouble, runTone, signalName } from "../../lib/states";
 import { stripped } from "../../lib/ansi";
+import { StopButton } from "../sdk/header";
 
 interface Props {
   run: Run;
+  sdk: SdkRun | undefined;
   units: readonly Unit[];
   now: number;
   openLogs: (unit: string | null, stream?: string | null) => void;
@@ -14,23 +18,20 @@ interface Props {
   brief: boolean;
 }
 
-export function RunHeader({ run, units, now, openLogs, brief }: Props) {
+export function RunHeader({ run, sdk, units, now, openLogs, brief }: Props) {
   const trouble = rankTrouble(run.ranks);
   return (
     <header className="runhead">
-      <nav aria-label="Where" className="crumbs">
-        <Link to="/">Runs</Link>
-        <span aria-hidden="true">/</span>
-        <Link to={`/?entity=${encodeURIComponent(run.entity)}`}>{run.entity}</Link>
-        <span aria-hidden="true">/</span>
-        <Link to={`/?project=${encodeURIComponent(run.project)}`}>{run.project}</Link>
-      </nav>
+      <Crumbs entity={run.entity} project={run.project} />
       <div className="title">
-        <h1>{run.displayName || run.name}</h1>
+        <h1>{runTitle(run)}</h1>
         <Badge tone={runTone(run.state)} live={active(run.state)}>
           {run.state}
         </Badge>
         {run.reason ? <span className="muted">{run.reason}</span> : null}
+        {sdk?.stopAsked ? <span className="muted">asked to stop</span> : null}
+        <span className="grow" />
+        {sdk ? <StopButton run={sdk} /> : null}
       </div>
       <ul className="strip">
         <li>

@@ -1,16 +1,20 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import type { Run, Stream } from "../../api/client";
+import type { Run, SdkRun, SdkRunSummary, Stream } from "../../api/client";
 import { readLines, useStreams, type RunName } from "../../api/queries";
 import { useSdkRunsOf } from "../../api/sdk";
 import { KeysCard, Tags } from "../../components/keys";
 import { Badge, Card, Facts, Link } from "../../components/ui";
+import { folded } from "../../lib/flatten";
 import { ago, between, bytes, integer, moment } from "../../lib/format";
 import { factsOf, type Facts as ContainerFacts } from "../../lib/facts";
+import { configOf } from "../../lib/lone";
 import type { Unit } from "../../lib/ranks";
 import { active, runTone } from "../../lib/states";
+import { projectPath } from "../../router";
+import { AlertsCard, MachineCard, SdkRunCard } from "../sdk/overview";
 
-export function OverviewTab({ name, run, units, now }: { name: RunName; run: Run; units: readonly Unit[]; now: number }) {
+export function OverviewTab({ name, run, sdk, units, now }: { name: RunName; run: Run; sdk: SdkRun | undefined; units: readonly Unit[]; now: number }) {
   return (
     <div className="overview">
       <div className="column">
@@ -19,7 +23,12 @@ export function OverviewTab({ name, run, units, now }: { name: RunName; run: Run
             items={[
               ["Name", run.name],
               ["Id", <code key="id">{run.id}</code>],
-              ["Project", `${run.entity}/${run.project}`],
+              [
+                "Project",
+                <Link key="project" to={projectPath(run.entity, run.project)}>
+                  {run.entity}/{run.project}
+                </Link>,
+              ],
               ["Group", run.group],
               ["Job type", run.jobType],
               ["Tags", run.tags.length ? <Tags key="tags" tags={run.tags} /> : null],
@@ -35,13 +44,21 @@ export function OverviewTab({ name, run, units, now }: { name: RunName; run: Run
             <p className="notes">{run.notes}</p>
           </Card>
         ) : null}
-        <KeysCard title="Config" values={run.config} empty="This run has no config." />
+        {sdk ? <LoneRunCard sdk={sdk} /> : null}
+        <KeysCard title="Config" values={configOf(run, sdk)} empty="This run has no config." />
       </div>
       <div className="column">
+        {sdk ? (
+          <>
+            <AlertsCard run={sdk} now={now} />
+            <KeysCard title="Summary" values={folded(sdk.summary)} empty="This run has logged nothing yet." />
+          </>
+        ) : null}
         <CollectionCard run={run} />
-        <SdkRunsCard name={name} run={run} now={now} />
+        {run.sdk ? null : <SdkRunsCard name={name} run={run} now={now} />}
         <AttemptsCard run={run} now={now} />
         <ContainerCard name={name} run={run} units={units} />
+        {sdk ? <MachineCard run={sdk} /> : null}
         <ConditionsCard run={run} now={now} />
       </div>
     </div>
@@ -74,6 +91,33 @@ function CollectionCard({ run }: { run: Run }) {
   );
 }
 
+const ownPage = (sdk: Pick<SdkRunSummary, "url">) => `${sdk.url}?kind=sdk`;
+
+/** What the training code says of itself: the one SDK run that is shown as this Run. */
+function LoneRunCard({ sdk }: { sdk: SdkRun }) {
+  return (
+    <SdkRunCard
+      title="SDK run"
+      run={sdk}
+      more={[
+        [
+          "Name",
+          <Link key="own" to={ownPage(sdk)}>
+            {sdk.displayName}
+          </Link>,
+        ],
+        [
+          "State",
+          <Badge key="state" tone={runTone(sdk.state)} live={active(sdk.state)}>
+            {sdk.state}
+          </Badge>,
+        ],
+        ["Exit code", sdk.exitCode],
+      ]}
+    />
+  );
+}
+
 /** What the training code itself logs through the W&B client: a run of its own each. */
 function SdkRunsCard({ name, run, now }: { name: RunName; run: Run; now: number }) {
   const items = useSdkRunsOf(name, run).data?.items ?? [];
@@ -89,7 +133,7 @@ function SdkRunsCard({ name, run, now }: { name: RunName; run: Run; now: number 
                 </Badge>
               </td>
               <td>
-                <Link to={item.url} className="strong">
+                <Link to={ownPage(item)} className="strong">
                   {item.displayName}
                 </Link>
               </td>

@@ -1,26 +1,16 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { change, projectPath, type SdkRun } from "../../api/client";
+import { change, type SdkRun } from "../../api/client";
 import { sdkPath } from "../../api/sdk";
+import { Crumbs } from "../../components/crumbs";
 import { Badge, ErrorNote, Link } from "../../components/ui";
 import { between, moment } from "../../lib/format";
 import { active, runTone } from "../../lib/states";
+import { sweepPath } from "../../router";
 
 export function SdkRunHeader({ run, now }: { run: SdkRun; now: number }) {
   return (
     <header className="runhead">
-      <nav aria-label="Where" className="crumbs">
-        <Link to="/">Runs</Link>
-        <span aria-hidden="true">/</span>
-        <Link to={`/?entity=${encodeURIComponent(run.entity)}`}>{run.entity}</Link>
-        <span aria-hidden="true">/</span>
-        <Link to={projectPath(run.entity, run.project)}>{run.project}</Link>
-        {run.run ? (
-          <>
-            <span aria-hidden="true">/</span>
-            <Link to={run.run.url}>{run.run.name}</Link>
-          </>
-        ) : null}
-      </nav>
+      <Crumbs entity={run.entity} project={run.project} run={run.run} />
       <div className="title">
         <h1>{run.displayName}</h1>
         <Badge tone={runTone(run.state)} live={active(run.state)}>
@@ -28,7 +18,7 @@ export function SdkRunHeader({ run, now }: { run: SdkRun; now: number }) {
         </Badge>
         {run.stopAsked ? <span className="muted">asked to stop</span> : null}
         <span className="grow" />
-        {run.mayWrite && active(run.state) ? <StopButton run={run} /> : null}
+        <StopButton run={run} />
       </div>
       <ul className="strip">
         <li>
@@ -55,7 +45,7 @@ export function SdkRunHeader({ run, now }: { run: SdkRun; now: number }) {
           <li>
             <span>Sweep</span>
             <b>
-              <Link to={`${projectPath(run.entity, run.project)}/sweeps/${encodeURIComponent(run.sweep)}`}>{run.sweep}</Link>
+              <Link to={sweepPath(run.entity, run.project, run.sweep)}>{run.sweep}</Link>
             </b>
           </li>
         ) : null}
@@ -70,13 +60,14 @@ export function SdkRunHeader({ run, now }: { run: SdkRun; now: number }) {
   );
 }
 
-/** The client hears of it with its next request, within seconds, and interrupts the training. */
-function StopButton({ run }: { run: SdkRun }) {
+/** The client hears of it with its next request, within seconds, and interrupts the training. For who may write, while it goes on. */
+export function StopButton({ run }: { run: SdkRun }) {
   const client = useQueryClient();
   const stop = useMutation({
     mutationFn: () => change("POST", `${sdkPath(run)}/stop`),
     onSuccess: () => client.invalidateQueries({ queryKey: ["run", run.entity, run.project, run.id] }),
   });
+  if (!run.mayWrite || !active(run.state)) return null;
   return (
     <>
       <ErrorNote error={stop.error} />

@@ -48,7 +48,7 @@ export function SdkRunPage({ record, error }: { record: SdkRun; error: Error | n
   );
 }
 
-function SdkChartsTab({ run }: { run: SdkRun }) {
+export function SdkChartsTab({ run }: { run: SdkRun }) {
   const series = useSdkSeries(run);
   // Another state reads at another pace; other fields of the record change nothing.
   // eslint-disable-next-line react-hooks/exhaustive-deps

@@ -1,18 +1,19 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
-import { change, projectPath, type RunEdit, type SdkRun } from "../../api/client";
+import { useState, type ReactNode } from "react";
+import { change, type RunEdit, type SdkRun } from "../../api/client";
 import { sdkPath, useAlerts } from "../../api/sdk";
 import { KeysCard, Tags } from "../../components/keys";
 import { Badge, Card, ErrorNote, Facts, Link } from "../../components/ui";
 import { folded } from "../../lib/flatten";
 import { ago, bytes, moment, plural } from "../../lib/format";
 import { active, type Tone } from "../../lib/states";
+import { projectPath } from "../../router";
 
 export function SdkOverviewTab({ run, now }: { run: SdkRun; now: number }) {
   return (
     <div className="overview">
       <div className="column">
-        <RunCard run={run} />
+        <SdkRunCard title="Run" run={run} more={[["Workload", run.run ? <Link to={run.run.url}>{run.run.name}</Link> : null]]} />
         <MachineCard run={run} />
       </div>
       <div className="column">
@@ -24,11 +25,12 @@ export function SdkOverviewTab({ run, now }: { run: SdkRun; now: number }) {
   );
 }
 
-function RunCard({ run }: { run: SdkRun }) {
+/** What its code and its people say of it, with the form that changes it. `more`: facts of the page that shows it. */
+export function SdkRunCard({ title, run, more = [] }: { title: string; run: SdkRun; more?: readonly (readonly [string, ReactNode])[] }) {
   const [editing, setEditing] = useState(false);
   return (
     <Card
-      title="Run"
+      title={title}
       aside={
         run.mayWrite && !editing ? (
           <button type="button" onClick={() => setEditing(true)}>
@@ -41,6 +43,7 @@ function RunCard({ run }: { run: SdkRun }) {
       {!editing && run.notes ? <p className="notes">{run.notes}</p> : null}
       <Facts
         items={[
+          ...more,
           ["Tags", run.tags.length ? <Tags key="tags" tags={run.tags} /> : null],
           ["Author", run.user],
           ["Run path", <code key="path">{`${run.entity}/${run.project}/${run.id}`}</code>],
@@ -51,14 +54,6 @@ function RunCard({ run }: { run: SdkRun }) {
             </Link>,
           ],
           ["Privacy", { private: "Private", team: "Team", public: "Public" }[run.visibility] ?? run.visibility],
-          [
-            "Workload",
-            run.run ? (
-              <Link key="run" to={run.run.url}>
-                {run.run.name}
-              </Link>
-            ) : null,
-          ],
           [
             "Forked from",
             run.forkedFrom ? (
@@ -126,7 +121,7 @@ function EditForm({ run, done }: { run: SdkRun; done: () => void }) {
 
 const SEVERITIES: Record<string, Tone> = { INFO: "run", WARN: "warn", ERROR: "bad" };
 
-function AlertsCard({ run, now }: { run: SdkRun; now: number }) {
+export function AlertsCard({ run, now }: { run: SdkRun; now: number }) {
   const items = useAlerts(run).data?.items ?? [];
   return items.length === 0 ? null : (
     <Card title="Alerts" aside={<span className="muted">{items.length}</span>}>
@@ -145,7 +140,7 @@ function AlertsCard({ run, now }: { run: SdkRun; now: number }) {
   );
 }
 
-function MachineCard({ run }: { run: SdkRun }) {
+export function MachineCard({ run }: { run: SdkRun }) {
   const { facts } = run;
   const gpus = new Map<string, number>();
   for (const gpu of facts.gpus) gpus.set(gpu, (gpus.get(gpu) ?? 0) + 1);

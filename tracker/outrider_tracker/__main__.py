@@ -28,7 +28,7 @@ from outrider_tracker.store.people import has_people, new_key, put_person
 from outrider_tracker.store.store import Store
 
 ADMIN = "admin"
-SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.00005
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

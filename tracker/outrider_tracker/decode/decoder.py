@@ -8,6 +8,7 @@ goes on.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -73,7 +74,9 @@ class Decoder(Worker):
         for row in rows:
             pending = _Pending(*row)
             if pending.stream not in self.stuck:
+                begun = time.monotonic()
                 moved = self._safely(pending) or moved
+                self._rest(begun)
             if self._stop.is_set():
                 return False
         return moved

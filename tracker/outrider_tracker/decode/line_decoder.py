@@ -9,6 +9,7 @@ decoded with that block. Lines that were decoded and are overwritten make the ru
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -66,9 +67,11 @@ class LineDecoder(Worker):
         for place in self._store.readers.read(pending):
             if place.space in self.stuck:
                 continue
+            begun = time.monotonic()
             step = self._read(place)
             if step is not None:
                 waiting.append((place, step, self._submit(place, step)))
+            self._rest(begun)
             if len(waiting) >= _AT_ONCE or self._stop.is_set():
                 moved = self._finish(waiting) or moved
             if self._stop.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from typing import Final
 
@@ -13,6 +14,7 @@ from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
 RETRY_SECONDS: Final = 1.0
+REST: Final = 2.0  # times as long as a step took, while several tenants write
 
 
 class Worker(ABC):
@@ -56,8 +58,15 @@ class Worker(ABC):
     def _spread(self) -> None:
         """Writes what is kept, portion by portion: others have their turn with the writer in between."""
         if self._store.readers.read(decoded.waiting):
+            begun = time.monotonic()
             while self._store.writer.run(decoded.spread) and not self._stop.is_set():
-                pass
+                self._rest(begun)
+                begun = time.monotonic()
+
+    def _rest(self, begun: float) -> None:
+        """After a step that began then: those who wait for answers have the interpreter for two thirds of the time."""
+        if self._store.writer.shared:
+            self._stop.wait(REST * (time.monotonic() - begun))
 
     @abstractmethod
     def _round(self) -> bool:

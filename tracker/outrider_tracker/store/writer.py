@@ -77,6 +77,7 @@ class Writer:
         self._closed = False
         self._gate = threading.Condition()
         self._seen: dict[str, float] = {}  # tenants by the time of their last job, the latest last
+        self._shared_at = -SHARED_FOR
         self.commits = 0
         self.jobs = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -86,6 +87,11 @@ class Writer:
     def waiting(self) -> int:
         """Jobs that wait for their turn, about."""
         return len(self._queue)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several tenants write, or did until a moment ago."""
+        return time.monotonic() < self._shared_at + SHARED_FOR
 
     def submit(self, job: Callable[[sqlite3.Connection], T], weight: int = 0, tenant: str = OWN) -> Future[T]:
         """Queues a job; `weight` is its payload in bytes, `tenant` the entity that it is done for.
@@ -183,6 +189,8 @@ class Writer:
             self._seen[tenant] = now
         while self._seen and (eldest := next(iter(self._seen))) and self._seen[eldest] < now - SHARED_FOR:
             del self._seen[eldest]
+        if len(self._seen) > 1:
+            self._shared_at = now
         return len(self._seen) > 1
 
     def _one(self, waiting: _Waiting, done: list[tuple[_Waiting, Any]]) -> None:

@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.store.lines import LineFile
@@ -116,6 +118,17 @@ def test_gzip_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(RefusedError) as refused:
             unpack(body, coding)
         assert refused.value.status == status
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 70), st.integers(0, 3), st.integers(0, 9), st.binary(max_size=40))
+def test_gzip_in_pieces_is_whole(size: int, level: int, times: int, seed: bytes) -> None:
+    """Whatever falls together with the end of a piece: of what is packed, of what comes out of it, of both."""
+    body = (seed * times + bytes(size))[: 8 * size + 1] if seed else bytes(size * times)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filestream, "PIECE", 8)
+        patch.setattr(filestream, "PACKED_PIECE", 7)
+        assert unpack(gzip.compress(body, level), "gzip") == body
 
 
 def test_writers_of_shared_mode_have_names() -> None:

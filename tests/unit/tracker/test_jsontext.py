@@ -29,6 +29,14 @@ def test_values_stay_as_they_were_written() -> None:
     )
 
 
+@pytest.mark.parametrize("under", [{"\ud800": 1}, {"a": "\udfff"}, {"a": {"\ud83d": ["\ude00"]}}])
+@pytest.mark.parametrize("over", [{}, {"\udc00b": "\ud800"}, {"a": 2}])
+def test_halves_of_surrogate_pairs(under: dict[str, Any], over: dict[str, Any]) -> None:
+    """Users' texts may hold them, and JSON may."""
+    text = jsontext.joined(jsontext.write(under), jsontext.write(over))
+    assert json.loads(text) == {**under, **over}
+
+
 @pytest.mark.parametrize("depth", [10, 900])
 def test_nested(depth: int) -> None:
     deep = '{"a":' * depth + "1" + "}" * depth

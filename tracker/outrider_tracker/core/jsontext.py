@@ -42,7 +42,11 @@ def joined(under: str, over: str) -> str:
     """One object of two texts of objects: of a key that both have, the value of `over`. The values are passed on as
     they are: it costs by the number of keys, hardly by their size.
     """
-    return msgspec.json.encode(_PARTS.decode(under) | _PARTS.decode(over)).decode()
+    try:
+        return msgspec.json.encode(_PARTS.decode(under) | _PARTS.decode(over)).decode()
+    except (msgspec.MsgspecError, UnicodeError):
+        # Half of a surrogate pair is valid JSON, which the fast reader refuses: a key may hold one.
+        return write(json.loads(under) | json.loads(over))
 
 
 def finite(value: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from bisect import bisect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from typing import TypeVar
@@ -48,20 +49,32 @@ class Light:
             assert self.beside <= allowed, f"{self}; allowed are {allowed * 1e3:.1f} ms"
 
 
-def beside_light(tenant: Tenant, baseline: float, do: Callable[[], T]) -> tuple[T, Light]:
-    """Does it once the tenant was alone for `baseline` seconds: what doing it gave, and what the tenant had."""
+def beside_light(
+    tenant: Tenant, baseline: float, turns: Iterable[Callable[[], T]], calm: Callable[[], None]
+) -> tuple[list[T], Light]:
+    """Does one after the other; before each of them all is `calm` and then the tenant alone for `baseline` seconds.
+
+    So what a shared machine does to the tenant's requests, it does to both kinds. What each gave, and what the tenant
+    had.
+    """
     stop = FORKS.Event()
     treading = Apart(tread, tenant, stop)
+    done: list[T] = []
+    edges: list[float] = []  # where alone, beside and neither begin, in turns
     try:
-        time.sleep(baseline)  # what is measured is time: the tenant's requests while nothing else happens
-        begun = time.monotonic()
-        done = do()
-        ended = time.monotonic()
+        for do in turns:
+            calm()
+            edges.append(time.monotonic())
+            time.sleep(baseline)  # what is measured is time: the tenant's requests while nothing else happens
+            edges.append(time.monotonic())
+            done.append(do())
+            edges.append(time.monotonic())
     finally:
         stop.set()
         times, refused = treading.answer()
-    alone = p99([seconds for moment, seconds in times if moment < begun])
-    beside = p99([seconds for moment, seconds in times if begun <= moment < ended])
+    places = [(bisect(edges, moment), seconds) for moment, seconds in times]
+    alone = p99([seconds for place, seconds in places if place % 3 == 1])
+    beside = p99([seconds for place, seconds in places if place % 3 == 2])
     return done, Light(alone, beside, refused)
 
 

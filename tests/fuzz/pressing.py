@@ -38,7 +38,8 @@ def press(port: int, door: str, seed: str, seconds: float, world: World) -> Pres
             connection.close()
             body = (sent.body or b"")[:3000]
             made.failures.append(
-                f"request {number}: {wrong}\n{sent.method} {sent.path[:2000]}\n{dict(sent.headers)}\n{body!r}"
+                f"seed {seed}, request {number}: {wrong}\n{sent.method} {sent.path[:2000]}\n"
+                f"{dict(sent.headers)}\n{body!r}"
             )
             if len(made.failures) >= SHOWN:
                 break

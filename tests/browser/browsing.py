@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -49,3 +50,14 @@ def log_in(page: Page, key: str) -> None:
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("table", name="Runs").wait_for()
+
+
+def wait_for_script(page: Page, script: str, argument: Any = None) -> None:
+    """Until the script gives something true.
+
+    Playwright's own waiting looks from within the page, where its policy forbids evaluating texts.
+    """
+    deadline = time.monotonic() + 30
+    while not page.evaluate(script, argument):
+        assert time.monotonic() < deadline, f"not within 30 s: {script}"
+        page.wait_for_timeout(20)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.browsing import wait_for_script
 from tests.browser.conftest import Complaints, Filled
 from tests.browser.fill import HOSTILE_FILE, HOSTILE_LINE, HOSTILE_PAGE
 
@@ -86,7 +87,7 @@ def test_the_policy_stops_a_script_that_got_into_the_page(page: Page, complaints
           document.body.append(holder);
         }"""
     )
-    page.wait_for_function("document.querySelector('img').complete")
+    wait_for_script(page, "document.querySelector('img').complete")
     assert not hacked(page)
     assert any("Content Security Policy" in said for said in complaints.said)
     complaints.said.clear()

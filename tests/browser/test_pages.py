@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.browsing import log_in
+from tests.browser.browsing import log_in, wait_for_script
 from tests.browser.conftest import Complaints, Filled
 from tests.browser.fill import LAST_WORDS, rank_stream, text_labels
 from tests.browser.served import STRANGER_KEY, VIEWER_KEY
@@ -270,7 +270,8 @@ class TestLogs:
 
 def wait_until_drawn(page: Page, key: str, colours: int) -> None:
     """Until the chart's canvas really has pixels of so many of the named line colours."""
-    page.wait_for_function(
+    wait_for_script(
+        page,
         """([key, colours]) => {
           const card = [...document.querySelectorAll("article.chart")].find((each) => each.ariaLabel === key);
           const canvas = card?.querySelector("canvas");
@@ -286,5 +287,5 @@ def wait_until_drawn(page: Page, key: str, colours: int) -> None:
             .filter((hex) => seen.has([1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join()));
           return new Set(drawn).size >= colours;
         }""",
-        arg=[key, colours],
+        [key, colours],
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.browsing import log_in, new_page
+from tests.browser.browsing import log_in, new_page, wait_for_script
 from tests.browser.conftest import Complaints, Filled
 from tests.browser.sdk import EVIL, LIVE, PROJECT, WHOLE, live_run, log_runs
 from tests.browser.served import ADMIN_KEY
@@ -127,8 +127,9 @@ class TestMedia:
         card = page.get_by_role("article", name="samples")
         expect(card.locator("img")).to_have_count(3)
         expect(card).to_contain_text("digit 2, 2")
-        page.wait_for_function(
-            "[...document.querySelectorAll('article img')].every((each) => each.complete && each.naturalWidth === 96)"
+        wait_for_script(
+            page,
+            "[...document.querySelectorAll('article img')].every((each) => each.complete && each.naturalWidth === 96)",
         )
         card.get_by_role("slider").fill("0")
         expect(card).to_contain_text("digit 2, 0")

@@ -130,7 +130,7 @@ def _kill_collector(pod: Obj) -> int | None:
 
 def test_tracker_killed(product: Product, start: Callable[..., Pair]) -> None:
     """SIGKILL to the tracker in the middle: what it had acknowledged it still has, the rest is sent again."""
-    pair = start(STEPS="60", STEP_DELAY="0.3")
+    pair = start(STEPS="120", STEP_DELAY="0.3")  # its pods outlive the kubelet's back-off, as nothing waits for them
     for step in (5, 25):
         pair.each(partial(product.wait_step, step=step))
         (pod,) = product.part("tracker")

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,17 @@ INJECTION = {"trackerUrl": "https://tracker.test:8443", "image": "example.test/s
 NAMES = {"webhook": ("localhost",), "tracker": ("tracker.test",)}
 
 
-async def closed(port: int) -> None:
-    """Wait until this process has no connection to a port: aiohttp says goodbye to a TLS peer in the background."""
+def connections(port: int) -> set[int]:
+    """Our ends, by their ports, of this process' connections to a port."""
+    found = psutil.Process().net_connections("tcp")
+    return {each.laddr.port for each in found if each.raddr and each.raddr.port == port}
+
+
+async def closed(port: int, others: Collection[int] = ()) -> None:
+    """Wait until there is no connection to a port but `others`: aiohttp bids a TLS peer goodbye in the background."""
     deadline = time.monotonic() + 20
-    while any(each.raddr and each.raddr.port == port for each in psutil.Process().net_connections("tcp")):
-        assert time.monotonic() < deadline, f"a connection to port {port} stays open"
+    while left := connections(port).difference(others):
+        assert time.monotonic() < deadline, f"connections from {left} to port {port} stay open"
         await asyncio.sleep(0.01)
 
 

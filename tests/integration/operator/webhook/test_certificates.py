@@ -24,6 +24,7 @@ from tests.cluster_fixtures import Namespace
 from tests.integration.operator.webhook.conftest import (
     WebhookProcess,
     closed,
+    connections,
     running_webhook,
     until,
     write_certificates,
@@ -157,6 +158,8 @@ async def test_the_secret_is_followed_from_before_it_exists_through_changes(
 ) -> None:
     """At a real API server: nothing, made, changed, deleted and made again."""
     credentials = from_kubeconfig(api_cluster.kubeconfig)
+    port = httpx.URL(credentials.server).port or 443
+    others = connections(port)
     seen: asyncio.Queue[Mapping[str, str]] = asyncio.Queue()
 
     async def follow() -> None:
@@ -180,4 +183,4 @@ async def test_the_secret_is_followed_from_before_it_exists_through_changes(
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-        await closed(httpx.URL(credentials.server).port or 443)
+        await closed(port, others)

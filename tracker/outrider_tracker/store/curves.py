@@ -39,7 +39,7 @@ def curves(  # noqa: PLR0917  rows, where each of them lies, and what is asked f
     sizes = np.bincount(lines, minlength=count)
     begins = np.cumsum(sizes) - sizes
     group = _buckets(lines, x, begins, sizes, buckets)
-    starts = np.flatnonzero((np.diff(lines, prepend=-1) != 0) | (np.diff(group, prepend=-1) != 0))
+    starts = summaries.group_starts(lines, group)
     held = np.diff(starts, append=len(lines))
     whole = summaries.joined(table, starts)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -12,7 +12,6 @@ import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -55,6 +54,11 @@ class Range:
         """Which of the spans from low to high have something of it; an x that is not known (NaN) lies nowhere."""
         found: Mask = (high >= self.start) & (low <= self.stop)
         return found
+
+    def holds(self, columns: NDArray[np.float64]) -> Mask:
+        """Which points of `pointcodec.decode_columns` lie in it."""
+        x = columns[1 if self.x == "step" else 0]
+        return self.overlapped(x, x)
 
     def share(self, table: Table) -> Column:
         """How much of each summary's x lies in the range, if it overlaps it: 0 to 1."""
@@ -113,9 +117,10 @@ def read_summaries(
     for level, spans in _roots(series).items():
         parts[level] = reader.fetch(level, spans)
     for level in range(max(parts, default=_POINTS), _POINTS, -1):
-        fitting = _levels(_extents(parts, tails.counts, wanted), enough, level)
-        part = parts.get(level, _NOTHING)
-        targets = fitting[part.lines]
+        part = parts.get(level)
+        if part is None:
+            continue
+        targets = _levels(_extents(parts, tails.counts, wanted), enough, level)[part.lines]
         for target in np.unique(targets[targets < level]).tolist():
             below = reader.fetch(target, _spans(part.kept(targets == target), level))
             # Finer ones that were there before are of younger points.
@@ -206,8 +211,7 @@ class _Reader:
     def _points(self, data: bytes) -> Table:
         """Of a chunk only what is wanted: nothing lies below points, so that nobody asks for their places."""
         columns = pointcodec.decode_columns(data)
-        x = columns[1 if self.wanted.x == "step" else 0]
-        return summaries.of_columns(*columns[:, self.wanted.overlapped(x, x)])
+        return summaries.of_columns(*columns[:, self.wanted.holds(columns)])
 
 
 class _Tails:
@@ -220,18 +224,13 @@ class _Tails:
             "ORDER BY series, first",
             (json.dumps(list(places)),),
         )
-        found = [(places[series], pointcodec.decode(data)) for series, data in rows]
-        times, steps, values = (
-            np.fromiter(chain.from_iterable(getattr(points, name) for _, points in found), np.float64)
-            for name in ("times", "steps", "values")
-        )
-        lines = np.repeat(
-            np.array([line for line, _ in found], np.int64), np.array([len(points) for _, points in found], np.int64)
-        )
-        x = steps if wanted.x == "step" else times
-        mask = wanted.overlapped(x, x)
-        self._columns = times[mask], steps[mask], values[mask]
-        self._lines = lines[mask]
+        lines, parts = [_NOTHING.lines], [np.empty((3, 0))]
+        for stored, data in rows:
+            columns = pointcodec.decode_columns(data)
+            parts.append(columns[:, wanted.holds(columns)])
+            lines.append(np.full(parts[-1].shape[1], places[stored]))
+        self._columns = np.concatenate(parts, axis=1)
+        self._lines = np.concatenate(lines)
         self.counts: Places = np.bincount(self._lines, minlength=len(series))
 
     def summaries(self, sizes: Places) -> tuple[Places, Table]:
@@ -243,13 +242,13 @@ class _Tails:
         begins = np.flatnonzero(np.diff(lines, prepend=-1))
         lengths = np.diff(begins, append=len(lines))
         groups = (np.arange(len(lines)) - np.repeat(begins, lengths)) // sizes[lines]
-        starts = np.flatnonzero((np.diff(groups, prepend=-1) != 0) | (np.diff(lines, prepend=-1) != 0))
+        starts = summaries.group_starts(lines, groups)
         made: list[Table] = []
         at = 0
         while at < len(starts):  # in portions, as each point is a summary for a moment
             stop = max(at + 1, int(np.searchsorted(starts, starts[at] + _TAILS_AT_ONCE)))
             part = slice(starts[at], starts[stop] if stop < len(starts) else len(lines))
-            table = summaries.of_columns(*(column[part] for column in self._columns))
+            table = summaries.of_columns(*self._columns[:, part])
             made.append(summaries.joined(table, starts[at:stop] - starts[at]))
             at = stop
         return lines[starts], np.concatenate(made)

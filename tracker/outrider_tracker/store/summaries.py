@@ -65,6 +65,11 @@ def joined(table: Table, starts: Places) -> Table:
     return made
 
 
+def group_starts(lines: Places, groups: Places) -> Places:
+    """Where a group begins among rows of which each has a line and a group in it."""
+    return np.flatnonzero((np.diff(lines, prepend=-1) != 0) | (np.diff(groups, prepend=-1) != 0))
+
+
 def by(table: Table, size: int) -> Table:
     """Each `size` rows joined to one; the last may be of fewer."""
     return joined(table, np.arange(0, len(table), size))

@@ -189,9 +189,10 @@ class Writer:
             self._seen[tenant] = now
         while self._seen and (eldest := next(iter(self._seen))) and self._seen[eldest] < now - SHARED_FOR:
             del self._seen[eldest]
-        if len(self._seen) > 1:
+        shared = len(self._seen) > 1
+        if shared:
             self._shared_at = now
-        return len(self._seen) > 1
+        return shared
 
     def _one(self, waiting: _Waiting, done: list[tuple[_Waiting, Any]]) -> None:
         if not waiting.future.set_running_or_notify_cancel():

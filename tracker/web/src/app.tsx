@@ -3,7 +3,7 @@ import { useCallback, useRef } from "react";
 import { logout } from "./api/client";
 import { sessionQuery } from "./api/queries";
 import { Mark } from "./components/mark";
-import { Empty, ErrorNote, Link, useKey } from "./components/ui";
+import { Empty, ErrorNote, Link, NothingHere, useKey } from "./components/ui";
 import { LoginPage } from "./pages/login";
 import { AnyRunPage } from "./pages/anyrun";
 import { EntityPage } from "./pages/entity";
@@ -72,13 +72,7 @@ export function App() {
       {place.page === "entity" ? <EntityPage key={place.entity} entity={place.entity} /> : null}
       {place.page === "project" ? <ProjectPage key={`${place.entity}/${place.project}`} entity={place.entity} project={place.project} /> : null}
       {place.page === "sweep" ? <SweepPage entity={place.entity} project={place.project} sweep={place.sweep} /> : null}
-      {place.page === "nowhere" ? (
-        <main id="main" className="page">
-          <Empty title="There is nothing at this address.">
-            <Link to="/">All runs</Link>
-          </Empty>
-        </main>
-      ) : null}
+      {place.page === "nowhere" ? <NothingHere title="There is nothing at this address." /> : null}
       <dialog ref={help} aria-labelledby="help">
         <h2 id="help">Keys</h2>
         <dl className="facts">

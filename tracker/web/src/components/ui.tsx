@@ -49,6 +49,17 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
+/** The whole page of an address that shows nothing, or nothing to this user. */
+export function NothingHere({ title }: { title: string }) {
+  return (
+    <main id="main" className="page">
+      <Empty title={title}>
+        <Link to="/">All runs</Link>
+      </Empty>
+    </main>
+  );
+}
+
 export function ErrorNote({ error }: { error: Error | null }) {
   return error === null ? null : (
     <p className="note bad" role="alert">

@@ -1,7 +1,7 @@
 import { useEffect } from "react";
 import { ApiError } from "../api/client";
 import { useRun, useSessionEnd, type RunName } from "../api/queries";
-import { Empty, ErrorNote, Link } from "../components/ui";
+import { Empty, ErrorNote, NothingHere } from "../components/ui";
 import { navigate, useSearch } from "../router";
 import { RunPage } from "./run";
 import { SdkRunPage } from "./sdk";
@@ -21,13 +21,7 @@ export function AnyRunPage({ name }: { name: RunName }) {
     if (shownAt !== undefined) navigate(shownAt + location.search, "replace");
   }, [shownAt]);
   if (run.error instanceof ApiError && run.error.status === 404) {
-    return (
-      <main id="main" className="page">
-        <Empty title="There is no such run, or it is not yours to see.">
-          <Link to="/">All runs</Link>
-        </Empty>
-      </main>
-    );
+    return <NothingHere title="There is no such run, or it is not yours to see." />;
   }
   if (!found || shownAt !== undefined) {
     return (

@@ -4,7 +4,7 @@ import { ApiError, type ProjectUse } from "../api/client";
 import { useProjects, useSessionEnd } from "../api/queries";
 import { Crumbs } from "../components/crumbs";
 import { DataTable } from "../components/table";
-import { Empty, ErrorNote, Link, useNow } from "../components/ui";
+import { Empty, ErrorNote, Link, NothingHere, useNow } from "../components/ui";
 import { ago, integer, moment, plural } from "../lib/format";
 import { VISIBILITIES, newestFirst } from "../lib/projects";
 import { navigate, projectPath } from "../router";
@@ -92,13 +92,7 @@ export function EntityPage({ entity }: { entity: string }) {
     if (hasNextPage && !isFetching) void fetchNextPage();
   }, [hasNextPage, isFetching, fetchNextPage]);
   if (list.error instanceof ApiError && list.error.status === 404) {
-    return (
-      <main id="main" className="page">
-        <Empty title="There is no such entity, or nothing of it is yours to see.">
-          <Link to="/">All runs</Link>
-        </Empty>
-      </main>
-    );
+    return <NothingHere title="There is no such entity, or nothing of it is yours to see." />;
   }
   return (
     <main id="main" className="page">

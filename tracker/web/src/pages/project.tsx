@@ -5,7 +5,7 @@ import { projectSource, useProject, useProjectSeries } from "../api/sdk";
 import { ChartsPanel } from "../components/chartspanel";
 import { Crumbs } from "../components/crumbs";
 import { Tabs, type Tab } from "../components/tabs";
-import { Badge, Empty, ErrorNote, Link, useKey } from "../components/ui";
+import { Badge, Empty, ErrorNote, Link, NothingHere, useKey } from "../components/ui";
 import { lineColour } from "../lib/chartdata";
 import { plural } from "../lib/format";
 import { active, runTone } from "../lib/states";
@@ -43,13 +43,7 @@ export function ProjectPage({ entity, project }: { entity: string; project: stri
   useKey("1", useCallback(() => choose("runs"), [choose]));
   useKey("2", useCallback(() => choose("charts"), [choose]));
   if (found.error instanceof ApiError && found.error.status === 404) {
-    return (
-      <main id="main" className="page">
-        <Empty title="There is no such project, or it is not yours to see.">
-          <Link to="/">All runs</Link>
-        </Empty>
-      </main>
-    );
+    return <NothingHere title="There is no such project, or it is not yours to see." />;
   }
   return (
     <main id="main" className="page">

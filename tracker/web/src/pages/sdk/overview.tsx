@@ -6,6 +6,7 @@ import { KeysCard, Tags } from "../../components/keys";
 import { Badge, Card, ErrorNote, Facts, Link } from "../../components/ui";
 import { folded } from "../../lib/flatten";
 import { ago, bytes, moment, plural } from "../../lib/format";
+import { VISIBILITIES } from "../../lib/projects";
 import { active, type Tone } from "../../lib/states";
 import { projectPath } from "../../router";
 
@@ -53,7 +54,7 @@ export function SdkRunCard({ title, run, more = [] }: { title: string; run: SdkR
               {run.entity}/{run.project}
             </Link>,
           ],
-          ["Privacy", { private: "Private", team: "Team", public: "Public" }[run.visibility] ?? run.visibility],
+          ["Privacy", VISIBILITIES[run.visibility]?.name ?? run.visibility],
           [
             "Forked from",
             run.forkedFrom ? (

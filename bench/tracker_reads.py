@@ -32,9 +32,11 @@ from load import Requests
 from tracker_ingest import LINES_A_BODY, Sender, data_frames, frame, log_lines
 from wandb_door import PROJECT, Door, posts
 
-from outrider_tracker.store import decoded, pointcodec
-from outrider_tracker.store.lines import LineBatch, LineFile, append_lines
-from outrider_tracker.store.points import CHUNK, SeriesKey
+from outrider_tracker.store import decoded
+from outrider_tracker.store.batches import Points, SeriesKey
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch, append_lines
+from outrider_tracker.store.points import CHUNK
 from outrider_tracker.store.projects import ensure_project
 from outrider_tracker.store.runs import RunKey, put_run
 from outrider_tracker.store.sdk_runs import RunChange, upsert_run
@@ -74,7 +76,7 @@ class Filler:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._values = [walk(random.Random(seed), CHUNK) for seed in range(16)]
-        self._batch: dict[int, dict[SeriesKey, pointcodec.Points]] = {}
+        self._batch: dict[int, dict[SeriesKey, Points]] = {}
         self._points = 0
 
     def series(self, source: int, key: SeriesKey, count: int, *, every: float = 1.0) -> None:
@@ -85,7 +87,7 @@ class Filler:
             steps = array("d", range(first, stop))
             times = array("d", (1.7e9 + step * every for step in steps))
             cycle = (values * (PART // CHUNK))[: stop - first]
-            self._batch.setdefault(source, {})[key] = pointcodec.Points(times, steps, cycle)
+            self._batch.setdefault(source, {})[key] = Points(times, steps, cycle)
             self._points += stop - first
             if self._points >= PART or stop < count:
                 self.flush()

@@ -33,6 +33,7 @@ from mlflow_peer import Mlflow
 from tracker_ingest import Tracker
 
 from outrider_tracker.store import pointcodec
+from outrider_tracker.store.batches import join
 from tools.sdk_venvs import RELEASES, python_of
 
 ROWS = 1000  # of one post
@@ -244,7 +245,7 @@ def compare_points(data: Path, run: str, keys: int, posted: int) -> None:
             f"AND source = {OWNER} ORDER BY first",
             (f"train/metric_{last}", run),
         )
-        points = pointcodec.join(pointcodec.decode(text) for (text,) in texts)
+        points = join(pointcodec.decode(text) for (text,) in texts)
     connection.close()
     for index, (step, found) in enumerate(zip(points.steps, points.values, strict=True)):
         if step != FIRST_STEP + index or found != value(last, index % ROWS, index // ROWS):

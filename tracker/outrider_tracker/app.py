@@ -22,6 +22,7 @@ from outrider_tracker.control.doors import routes as control_routes
 from outrider_tracker.core.quotas import QuotaTable
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.decode.line_decoder import LineDecoder
+from outrider_tracker.decode.process import DecodingProcess
 from outrider_tracker.garbage import WholeLook
 from outrider_tracker.ingest import doors, uploads
 from outrider_tracker.ingest.appender import Appender
@@ -34,6 +35,7 @@ from outrider_tracker.maintenance import Maintenance
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.pool import FairPool
 from outrider_tracker.services import Services
+from outrider_tracker.store.checkpoints import Checkpointer
 from outrider_tracker.store.errors import StoreBrokenError
 from outrider_tracker.store.store import Store
 from outrider_tracker.wandb import doors as wandb_doors
@@ -77,13 +79,15 @@ class Tracker:
         self.reads = FairPool(READ_THREADS, "read", SHARE)
         self.work = FairPool(INGEST_THREADS, "ingest", SHARE)
         self.clients = FairPool(WANDB_THREADS, "wandb", SHARE)
-        self.decoder = Decoder(self.store, self.notifier.publish)
-        self.line_decoder = LineDecoder(self.store, self.notifier.publish)
+        self.decoding = DecodingProcess(self.store.folder.database, self.store.folder.objects)
+        self.decoder = Decoder(self.store, self.notifier.publish, self.decoding)
+        self.line_decoder = LineDecoder(self.store, self.notifier.publish, self.decoding)
+        self.checkpointer = Checkpointer(self.store.folder.database, self.store.writer)
         self.maintenance = Maintenance(
             self.store,
             interval=settings.seal_interval,
             seal_bytes=settings.seal_bytes,
-            chores=(self.limits.measure, WholeLook()),
+            chores=(self.limits.measure, WholeLook(), self.decoding.end_if_idle),
             serving=self._serving,
         )
         tokens = None if settings.cluster is None else TokenVerifier(settings.cluster, settings.entities)
@@ -134,7 +138,9 @@ class Tracker:
             docs_url=None,
             redoc_url=None,
         )
-        collector = metrics.TrackerCollector(self.ingest, self.decoder, self.line_decoder, self.maintenance)
+        collector = metrics.TrackerCollector(
+            self.ingest, self.decoding, self.decoder, self.line_decoder, self.maintenance
+        )
         plain = [
             *doors.routes(self.ingest),
             *uploads.routes(self.ingest),
@@ -152,6 +158,7 @@ class Tracker:
         self.decoder.start()
         self.line_decoder.start()
         self.maintenance.start()
+        self.checkpointer.start()
 
     def stop_waiting(self) -> None:
         """Lets long answers end."""
@@ -161,8 +168,10 @@ class Tracker:
         """Ends everything, in order. Blocking."""
         self.notifier.close()
         self.maintenance.close()
+        self.checkpointer.close()
         self.decoder.close()
         self.line_decoder.close()
+        self.decoding.close()
         self.work.shutdown()
         self.clients.shutdown()
         self.reads.shutdown()

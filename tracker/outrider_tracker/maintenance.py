@@ -1,8 +1,10 @@
-"""Background work on the store: sealing, sweeping, forgetting. One thread at low priority; failures are retried."""
+"""Background work on the store: sealing, sweeping, forgetting. One thread; failures are retried.
+
+Of normal priority: a thread that waits for a core while it holds the interpreter holds everybody up.
+"""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,7 +19,6 @@ from outrider_tracker.store.writer import WriterClosedError
 INTERVAL: Final = 5.0
 SLOW_INTERVAL: Final = 600.0
 SEAL_BYTES: Final = 8 << 20
-NICE: Final = 10
 STALLED: Final = 60.0  # between two rounds: the process was stopped, or its disk hung
 
 
@@ -90,8 +91,6 @@ class Maintenance:
             store.writer.run(lambda connection: sdk_runs.lose_silent(connection, now, store.sdk.serving_since))
 
     def _run(self) -> None:
-        # Linux gives each thread its own priority, and takes a thread's id where POSIX wants a process's.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while not self._stop.wait(self._interval):
             try:
                 self.round()

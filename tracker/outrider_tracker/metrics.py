@@ -14,6 +14,7 @@ from starlette.routing import Route
 from outrider_tracker import http
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.decode.line_decoder import LineDecoder
+from outrider_tracker.decode.process import DecodingProcess
 from outrider_tracker.ingest.context import Ingest
 from outrider_tracker.maintenance import Maintenance
 
@@ -21,8 +22,16 @@ from outrider_tracker.maintenance import Maintenance
 class TrackerCollector(Collector):
     """Reads the counters when it is asked."""
 
-    def __init__(self, ingest: Ingest, decoder: Decoder, lines: LineDecoder, maintenance: Maintenance) -> None:
+    def __init__(
+        self,
+        ingest: Ingest,
+        decoding: DecodingProcess,
+        decoder: Decoder,
+        lines: LineDecoder,
+        maintenance: Maintenance,
+    ) -> None:
         self._ingest = ingest
+        self._decoding = decoding
         self._decoder = decoder
         self._lines = lines
         self._maintenance = maintenance
@@ -38,6 +47,7 @@ class TrackerCollector(Collector):
             "unknown_frames": ("Frames of unknown types, skipped.", counters.unknown_frames),
             "store_commits": ("Transactions committed.", store.writer.commits),
             "store_jobs": ("Jobs committed in them.", store.writer.jobs),
+            "decoding_process_starts": ("Times a decoding process was started.", self._decoding.starts),
             "sealed_streams": ("Times a stream gave frames to an object.", self._maintenance.sealed_streams),
             "sealed_series": ("Times a series' tail became chunks.", self._maintenance.sealed_series),
         }

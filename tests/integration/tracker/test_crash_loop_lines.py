@@ -21,7 +21,8 @@ import pytest
 from outrider_tracker import failpoints
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.store.decoded import decoding_of
-from outrider_tracker.store.lines import LineFile, read_lines
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import read_lines
 from outrider_tracker.store.store import Store
 from tests.integration.tracker.process import TrackerProcess
 from tests.integration.tracker.wandb.client import Wire

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from outrider_tracker.core import jsontext
 from outrider_tracker.store.sources import add_feed
 
 FEED_TYPES: Final = {"container.start", "rank.start", "rank.exit", "container.exit", "warning", "source.end"}
@@ -39,9 +40,10 @@ class UnitEvent:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: for the feed, for the rank table, or only counted (`known` False)."""
+    """One event: for the feed, for the rank table, or only counted (`known` False). `data`: its JSON, "" if unknown."""
 
-    record: Mapping[str, Any]
+    type: str
+    data: str
     known: bool
     feeds: bool
     unit: UnitEvent | None
@@ -54,14 +56,16 @@ def read(record: Mapping[str, Any]) -> Event | None:
     if not isinstance(kind, str):
         return None
     if kind not in KNOWN_TYPES:
-        return Event(record, known=False, feeds=False, unit=None, ends_source=False)
+        return Event(kind, "", known=False, feeds=False, unit=None, ends_source=False)
     unit = None
     role, _, what = kind.partition(".")
     if role in {"container", "rank"} and what in {"start", "exit"}:
         unit = _unit(record, role, starts=what == "start")
         if unit is None:
             return None
-    return Event(record, known=True, feeds=kind in FEED_TYPES, unit=unit, ends_source=kind == "source.end")
+    return Event(
+        kind, jsontext.write(record), known=True, feeds=kind in FEED_TYPES, unit=unit, ends_source=kind == "source.end"
+    )
 
 
 def _unit(record: Mapping[str, Any], role: str, *, starts: bool) -> UnitEvent | None:
@@ -106,7 +110,7 @@ def apply(connection: sqlite3.Connection, source: int, event: Event, now: float)
     if event.ends_source:
         connection.execute("UPDATE source SET ended = ? WHERE id = ?", (now, source))
     if event.feeds:
-        add_feed(connection, source, event.record, now)
+        add_feed(connection, source, event.type, event.data, now)
 
 
 def _apply_unit(connection: sqlite3.Connection, source: int, unit: UnitEvent) -> None:

@@ -9,42 +9,33 @@ decoded with that block. Lines that were decoded and are overwritten make the ru
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Final
 
 from outrider_tracker import failpoints
 from outrider_tracker.decode.line_lag import LineLag
-from outrider_tracker.decode.rows import decode
+from outrider_tracker.decode.line_step import LineStep
+from outrider_tracker.decode.steps import Here, Steps
 from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import decoded
-from outrider_tracker.store.decoded import Found, Prepared
 from outrider_tracker.store.errors import StoreError
-from outrider_tracker.store.line_blocks import texts
 from outrider_tracker.store.store import Store
-from outrider_tracker.store.undecoded import Next, Pending, backlog, following, pending
+from outrider_tracker.store.undecoded import Pending, backlog, pending
 
 POLL_SECONDS: Final = 1.0  # a wake-up is a hint; the tables are looked at this often all the same
 _AT_ONCE: Final = 8  # steps on their way to the writer
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """The lines of one step, and what they mean."""
-
-    to: Next
-    found: Found
+_Waiting = tuple[Pending, LineStep, Future[bool]]
 
 
 class LineDecoder(Worker):
     """A thread that decodes whatever is pending. `wake` after each append; it also looks at its start."""
 
-    def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None]) -> None:
+    def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None], steps: Steps | None = None) -> None:
         super().__init__(store, "line-decoder", POLL_SECONDS)
+        self._steps = steps or Here(store.readers, store.objects)
         self._publish = publish
         self.stuck: set[int] = set()
         self.lag = LineLag()
@@ -63,26 +54,23 @@ class LineDecoder(Worker):
     def _round(self) -> bool:
         """One step of every pending space. Whether any of them moved."""
         moved = False
-        waiting: list[tuple[Pending, _Step, Future[bool]]] = []
+        waiting: list[_Waiting] = []
         for place in self._store.readers.read(pending):
             if place.space in self.stuck:
                 continue
-            begun = time.monotonic()
             step = self._read(place)
             if step is not None:
                 waiting.append((place, step, self._submit(place, step)))
-            self._rest(begun)
             if len(waiting) >= _AT_ONCE or self._stop.is_set():
                 moved = self._finish(waiting) or moved
             if self._stop.is_set():
                 return False
         return self._finish(waiting) or moved
 
-    def _submit(self, place: Pending, step: _Step) -> Future[bool]:
-        prepared = Prepared(step.found, self._store.clock(), self._store.max_series(place.entity))
-        return self._store.writer.submit(lambda connection: _write(connection, place, step.to, prepared))
+    def _submit(self, place: Pending, step: LineStep) -> Future[bool]:
+        return self._store.writer.submit(lambda connection: _write(connection, place, step))
 
-    def _finish(self, waiting: list[tuple[Pending, _Step, Future[bool]]]) -> bool:
+    def _finish(self, waiting: list[_Waiting]) -> bool:
         """Waits for the steps under way. What breaks one of them stops its own space only; a restart tries again."""
         moved = False
         for place, step, future in waiting:
@@ -105,11 +93,10 @@ class LineDecoder(Worker):
         self.stuck.add(place.space)
         say("line_decoder.stuck", space=place.space, block=place.decoded, error=repr(error))
 
-    def _read(self, place: Pending) -> _Step | None:
+    def _read(self, place: Pending) -> LineStep | None:
         """What the next lines of the space come to; None if this release cannot say."""
         try:
-            with self._store.readers.snapshot() as connection:
-                return _step(connection, place, self._store.clock())
+            return self._steps.of_lines(place, self._store.clock(), self._store.max_series(place.entity))
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  as above
@@ -117,15 +104,9 @@ class LineDecoder(Worker):
             return None
 
 
-def _step(connection: sqlite3.Connection, place: Pending, now: float) -> _Step:
-    found = following(connection, place)
-    lines = [line for _, part in texts(connection, found.parts) for line in part]
-    received = now if found.received is None else found.received
-    return _Step(found, decode(lines, place.file, place.client, received))
-
-
-def _write(connection: sqlite3.Connection, place: Pending, to: Next, prepared: Prepared) -> bool:
+def _write(connection: sqlite3.Connection, place: Pending, step: LineStep) -> bool:
     """False if the space is not any more what the step was made from."""
+    to = step.to
     changed = connection.execute(
         "UPDATE line_space SET base_decoded = ?, decoded = ? WHERE id = ? AND run = ? AND branch = ? "
         "AND base_decoded = ? AND decoded = ? AND NOT EXISTS (SELECT 1 FROM line_block "
@@ -146,6 +127,6 @@ def _write(connection: sqlite3.Connection, place: Pending, to: Next, prepared: P
     )
     if changed.rowcount != 1:
         return False
-    decoded.put(connection, -decoded.begin(connection, place.run), prepared)
+    decoded.put(connection, -decoded.begin(connection, place.run), step.prepared)
     failpoints.passing(failpoints.LINE_DECODE_BEFORE_COMMIT)
     return True

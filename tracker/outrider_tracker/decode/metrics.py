@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from outrider_tracker.core import jsontext
-from outrider_tracker.store.pointcodec import Points
-from outrider_tracker.store.points import SeriesKey
+from outrider_tracker.store.batches import Points, SeriesKey
 
 SCOPES: Final = ("rank", "container", "node")
 VALUE_TYPES: Final = ("config", "summary")

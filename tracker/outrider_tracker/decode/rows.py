@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 from outrider_tracker.core.columns import Gathered, gather
 from outrider_tracker.core.rows import read_rows
-from outrider_tracker.store.decoded import Found
-from outrider_tracker.store.lines import LineFile
-from outrider_tracker.store.pointcodec import Points
-from outrider_tracker.store.points import SeriesKey
+from outrider_tracker.store.batches import Points, SeriesKey
+from outrider_tracker.store.found import Found
+from outrider_tracker.store.line_blocks import LineFile
 
 
 def decode(lines: Sequence[str], file: LineFile, client: str, received: float) -> Found:

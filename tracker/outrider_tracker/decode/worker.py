@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import Final
 
+from outrider_tracker.decode.process import DecodingAwayError
 from outrider_tracker.log import say
 from outrider_tracker.store import decoded
 from outrider_tracker.store.errors import StorageFullError, StoreBrokenError
@@ -14,7 +15,7 @@ from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
 RETRY_SECONDS: Final = 1.0
-REST: Final = 2.0  # times as long as a step took, while several tenants write
+REST: Final = 2.0  # times as long as a portion took, while several tenants write: they wait less for the interpreter
 
 
 class Worker(ABC):
@@ -57,16 +58,13 @@ class Worker(ABC):
 
     def _spread(self) -> None:
         """Writes what is kept, portion by portion: others have their turn with the writer in between."""
-        if self._store.readers.read(decoded.waiting):
+        if not self._store.readers.read(decoded.waiting):
+            return
+        begun = time.monotonic()
+        while self._store.writer.run(decoded.spread) and not self._stop.is_set():
+            if self._store.writer.shared:
+                self._stop.wait(REST * (time.monotonic() - begun))
             begun = time.monotonic()
-            while self._store.writer.run(decoded.spread) and not self._stop.is_set():
-                self._rest(begun)
-                begun = time.monotonic()
-
-    def _rest(self, begun: float) -> None:
-        """After a step that began then: those who wait for answers have the interpreter for two thirds of the time."""
-        if self._store.writer.shared:
-            self._stop.wait(REST * (time.monotonic() - begun))
 
     @abstractmethod
     def _round(self) -> bool:
@@ -80,7 +78,7 @@ class Worker(ABC):
                 self.drain()
             except WriterClosedError:
                 return
-            except (StorageFullError, WriterBusyError, StoreBrokenError) as error:
+            except (StorageFullError, WriterBusyError, StoreBrokenError, DecodingAwayError) as error:
                 say(self._event, reason=str(error))
                 self._stop.wait(RETRY_SECONDS)
                 self._wanted.set()

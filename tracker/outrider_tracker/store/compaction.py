@@ -21,8 +21,8 @@ from outrider_tracker import failpoints
 from outrider_tracker.store import decoded
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.errors import StoreError
-from outrider_tracker.store.line_blocks import BLOCK_BYTES, BLOCK_LINES, Packed, Segment, pack, resolve, texts
-from outrider_tracker.store.lines import LineFile, sweep_lines
+from outrider_tracker.store.line_blocks import BLOCK_BYTES, BLOCK_LINES, LineFile, Packed, Segment, pack, resolve, texts
+from outrider_tracker.store.lines import sweep_lines
 from outrider_tracker.store.writer import Writer
 
 MIN_BLOCKS: Final = 8  # neighbours that are worth a join

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from outrider_tracker.core.console import ConsoleLine, read_line
-from outrider_tracker.store.lines import LineFile, read_lines
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import read_lines
 
 _BATCH = 1000
 

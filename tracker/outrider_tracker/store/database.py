@@ -17,6 +17,7 @@ from outrider_tracker.store.schema import MIGRATIONS, MIN_COMPATIBLE, SCHEMA_VER
 
 T = TypeVar("T")
 BUSY_SECONDS: Final = 10.0
+LOG_PAGES: Final = 16_384  # of the log (WAL), 64 MiB: see store/checkpoints.py, which keeps it shorter
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
@@ -41,6 +42,9 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -32768")
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        # Some builds write zeros over whatever is deleted: all that was decoded and sealed would be written once more.
+        connection.execute("PRAGMA secure_delete = FAST")
     return connection
 
 

@@ -4,58 +4,21 @@ All that was decoded of an SDK run belongs to its *decoding*: a number that stan
 under what was decoded. Then the run gets another one, in the same small transaction, and `sweep` removes what the old
 one owned, bit by bit. In the PointStore the owner of series is a source, or minus a decoding.
 
-One row of a hostile run may have as many keys as a run may have series at all. What is too much for one transaction of
-the writer, which all tenants share, is `kept` whole together with the decoder's new place, and `spread` by portions.
+What comes in portions (store/found.py) is `kept` whole together with the decoder's new place, and `spread` one by one.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-import msgspec
+from outrider_tracker.store import points
+from outrider_tracker.store.found import KeyCount, Portion, Prepared, read_portion
 
-from outrider_tracker.store import pointcodec, points
-from outrider_tracker.store.pointcodec import Points
-from outrider_tracker.store.points import SeriesKey
-
-DIRECT: Final = 300  # series, keys and media that a step writes at once: a few milliseconds
-PORTION: Final = 100  # … and those of each transaction where a step found more
 SWEEP_SECONDS: Final = 0.003  # of the writer's time, after which one sweep is over
 MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a step of a decoder found. `keys`: (key, type, how often, the newest value as JSON, None if it is long);
-    `media`: (key, step, type, value as JSON).
-    """
-
-    series: Mapping[SeriesKey, Points] = field(default_factory=dict)
-    keys: Sequence[tuple[str, str, int, str | None]] = ()
-    media: Sequence[tuple[str, int | None, str, str]] = ()
-
-    def __len__(self) -> int:
-        return len(self.series) + len(self.keys) + len(self.media)
-
-
-class _Portion(msgspec.Struct, array_like=True):
-    """A part of Found that waits, as it is stored; a series as its key's fields and the bytes of its points."""
-
-    most: float
-    now: float
-    series: list[tuple[str, str, str, int | None, str, bytes]] = []
-    keys: list[tuple[str, str, int, str | None]] = []
-    media: list[tuple[str, int | None, str, str]] = []
-
-
-_ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(_Portion)
 
 
 def decoding_of(connection: sqlite3.Connection, run: int) -> int:
@@ -103,32 +66,13 @@ def sweep(connection: sqlite3.Connection, most: int) -> int:
     return gone
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What was found, ready for the writer. `now`: Unix seconds; `most`: series that its run may have.
-
-    Making one codes what is to be kept: do it outside the writer.
-    """
-
-    found: Found
-    now: float
-    most: float
-    portions: Sequence[bytes] = field(init=False, repr=False, default=())
-
-    def __post_init__(self) -> None:
-        if len(self.found) > DIRECT:
-            # Times and steps are those of other series, too: it is much smaller when deflated, and quickly written.
-            parts = [zlib.compress(_ENCODER.encode(part), 1) for part in _portions(self.found, self.now, self.most)]
-            object.__setattr__(self, "portions", parts)
-
-
 def put(connection: sqlite3.Connection, owner: int, prepared: Prepared) -> None:
     """Writes what was found, or keeps it to be spread, within the transaction that moves the decoder's place."""
-    if prepared.portions:
-        rows = [(owner, part) for part in prepared.portions]
+    if prepared.kept:
+        rows = [(owner, part) for part in prepared.kept]
         connection.executemany("INSERT INTO kept (owner, data) VALUES (?, ?)", rows)
     else:
-        _write(connection, owner, prepared.found, prepared.now, prepared.most)
+        _write(connection, owner, prepared.whole)
 
 
 def spread(connection: sqlite3.Connection) -> bool:
@@ -137,9 +81,7 @@ def spread(connection: sqlite3.Connection) -> bool:
     if not rows:
         return False
     number, owner, data = rows[0]
-    part = _read(data)
-    series = {SeriesKey(*item[:5]): pointcodec.decode(item[5]) for item in part.series}
-    _write(connection, owner, Found(series, part.keys, part.media), part.now, part.most)
+    _write(connection, owner, read_portion(data))
     connection.execute("DELETE FROM kept WHERE id = ?", (number,))
     return len(rows) > 1
 
@@ -149,42 +91,15 @@ def waiting(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM kept").fetchone()[0])
 
 
-def kept_keys(connection: sqlite3.Connection, decoding: int) -> Iterator[tuple[str, str, int, str | None]]:
+def kept_keys(connection: sqlite3.Connection, decoding: int) -> Iterator[KeyCount]:
     """Keys of a decoding that are not counted yet, as in Found."""
     for (data,) in connection.execute("SELECT data FROM kept WHERE owner = ? ORDER BY id", (-decoding,)):
-        yield from _read(data).keys
+        yield from read_portion(data).keys
 
 
-def _read(data: bytes) -> _Portion:
-    return _DECODER.decode(zlib.decompress(data))
-
-
-def _portions(found: Found, now: float, most: float) -> Iterator[_Portion]:
-    """Pure."""
-    for series in _cut(found.series.items()):
-        yield _Portion(
-            most,
-            now,
-            series=[
-                (key.key, key.kind, key.scope, key.rank, key.container, pointcodec.encode(column, pack=False))
-                for key, column in series
-            ],
-        )
-    for keys in _cut(found.keys):
-        yield _Portion(most, now, keys=keys)
-    for media in _cut(found.media):
-        yield _Portion(most, now, media=media)
-
-
-def _cut(items: Iterable[Any]) -> Iterator[list[Any]]:
-    left = iter(items)
-    while part := list(islice(left, PORTION)):
-        yield part
-
-
-def _write(connection: sqlite3.Connection, owner: int, found: Found, now: float, most: float) -> None:
+def _write(connection: sqlite3.Connection, owner: int, found: Portion) -> None:
     if found.series:
-        points.append(connection, owner, found.series, now, most)
+        points.append(connection, owner, found.series, found.now, found.most)
     if found.keys:
         _count_keys(connection, -owner, found.keys)
     if found.media:
@@ -194,9 +109,7 @@ def _write(connection: sqlite3.Connection, owner: int, found: Found, now: float,
         )
 
 
-def _count_keys(
-    connection: sqlite3.Connection, decoding: int, counted: Sequence[tuple[str, str, int, str | None]]
-) -> None:
+def _count_keys(connection: sqlite3.Connection, decoding: int, counted: Sequence[KeyCount]) -> None:
     (held,) = connection.execute("SELECT count(*) FROM history_key WHERE decoding = ?", (decoding,)).fetchone()
     room = max(0, MAX_KEYS - held)
     if len(counted) > room:

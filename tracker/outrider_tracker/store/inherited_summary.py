@@ -12,8 +12,8 @@ from outrider_tracker.core import jsontext
 from outrider_tracker.core.metric_definitions import Metrics
 from outrider_tracker.core.row_summary import RowSummary
 from outrider_tracker.core.rows import read_rows
-from outrider_tracker.store.line_blocks import segments, texts
-from outrider_tracker.store.lines import LineFile, newest_spaces
+from outrider_tracker.store.line_blocks import LineFile, segments, texts
+from outrider_tracker.store.lines import newest_spaces
 
 READ: Final = 256 << 20  # characters of rows, seconds to read; of a longer history the newest ones are
 

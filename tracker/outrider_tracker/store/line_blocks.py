@@ -14,6 +14,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -22,6 +23,14 @@ BLOCK_LINES: Final = 1000  # no block has more: what lies at a line is found by 
 BLOCK_BYTES: Final = 256 << 10  # bytes of text that a block is filled to; a longer line has one of its own
 MAX_STEP: Final = (1 << 62) - 1  # steps beyond are taken for this one: SQLite counts in 64 bits
 _STEP: Final = re.compile(r'"_step"\s*:\s*(-?\d[\d.eE+-]*)')
+
+
+class LineFile(StrEnum):
+    """The files whose lines are kept."""
+
+    HISTORY = "history"
+    EVENTS = "events"
+    CONSOLE = "console"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 from outrider_sidecar import contract
@@ -18,19 +17,11 @@ from outrider_tracker import failpoints
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rows import steps_of, without_step
 from outrider_tracker.store import decoded
-from outrider_tracker.store.line_blocks import BLOCK_LINES, Packed, Segment, pack, segments, texts
+from outrider_tracker.store.line_blocks import BLOCK_LINES, LineFile, Packed, Segment, pack, segments, texts
 
 MAX_LINE: Final = 1 << 53  # numbers of lines are exact in every client's arithmetic
 _MOST_PARTS: Final = 16  # blocks that one batch is cut into, where it differs from what is there here and there
 _GIVEN: Final = re.compile(r'\{"_step":(\d+)[,}]')
-
-
-class LineFile(StrEnum):
-    """The files whose lines are kept."""
-
-    HISTORY = "history"
-    EVENTS = "events"
-    CONSOLE = "console"
 
 
 @dataclass(frozen=True, slots=True)

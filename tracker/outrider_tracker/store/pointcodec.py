@@ -9,65 +9,30 @@ A step that is not known is NaN.
 from __future__ import annotations
 
 import math
-import struct
 import sys
 import zlib
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-_MAGIC: Final = struct.Struct("<BI")
-_PLAIN, _PACKED = 0, 1
+from outrider_tracker.store.batches import HEAD, PLAIN, Points
+
+_PACKED: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
-    """Three equally long columns."""
-
-    times: array[float]
-    steps: array[float]
-    values: array[float]
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def cut(self, start: int, stop: int) -> Points:
-        """Points [start, stop)."""
-        return Points(self.times[start:stop], self.steps[start:stop], self.values[start:stop])
-
-
-def columns(times: Iterable[float], steps: Iterable[float], values: Iterable[float]) -> Points:
-    """Points from any iterables of equal length."""
-    return Points(array("d", times), array("d", steps), array("d", values))
-
-
-def join(parts: Iterable[Points]) -> Points:
-    """All points of several parts, in order."""
-    whole = columns((), (), ())
-    for part in parts:
-        whole.times.extend(part.times)
-        whole.steps.extend(part.steps)
-        whole.values.extend(part.values)
-    return whole
-
-
-def encode(points: Points, *, pack: bool) -> bytes:
-    """Bytes of the points; `pack` makes them small (some 7 bytes a point instead of 24) at some cost."""
-    if not pack:
-        raw = points.times.tobytes() + points.steps.tobytes() + points.values.tobytes()
-        return _MAGIC.pack(_PLAIN, len(points)) + raw
+def pack(points: Points) -> bytes:
+    """Some 7 bytes a point instead of 24, at some cost."""
     clocks = b"".join(
         np.diff(np.frombuffer(each, np.int64), prepend=0).tobytes() for each in (points.times, points.steps)
     )
-    return _MAGIC.pack(_PACKED, len(points)) + zlib.compress(shuffled(clocks + points.values.tobytes()), 1)
+    return HEAD.pack(_PACKED, len(points)) + zlib.compress(shuffled(clocks + points.values.tobytes()), 1)
 
 
 def decode(data: bytes) -> Points:
-    """The points of `encode`'s bytes. ValueError: they are not."""
+    """The points of `pack`'s or `batches.plain`'s bytes. ValueError: they are not."""
     count, raw = _unpacked(data)
     whole = array("d")
     whole.frombytes(raw)
@@ -81,13 +46,13 @@ def decode_columns(data: bytes) -> NDArray[np.float64]:
 
 
 def _unpacked(data: bytes) -> tuple[int, bytes | bytearray]:
-    kind, count = _MAGIC.unpack_from(data)
-    raw: bytes | bytearray = data[_MAGIC.size :]
+    kind, count = HEAD.unpack_from(data)
+    raw: bytes | bytearray = data[HEAD.size :]
     if kind == _PACKED:
         raw = bytearray(unshuffled(zlib.decompress(raw)))
         clocks = np.frombuffer(raw, np.int64, 2 * count).reshape(2, count)
         np.cumsum(clocks, axis=1, out=clocks)
-    elif kind != _PLAIN:
+    elif kind != PLAIN:
         raise ValueError(f"points of unknown form {kind}")
     if len(raw) != 24 * count:
         raise ValueError(f"{len(raw)} bytes for {count} points")

@@ -6,7 +6,6 @@ committed if the tail is still there, so that the writer never waits for the pac
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from outrider_tracker.store import levels, pointcodec, summaries
+from outrider_tracker.store.batches import Batch, Points, SeriesKey, batches, join
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.levels import CHUNK, OUTLINES
-from outrider_tracker.store.pointcodec import Points
 from outrider_tracker.store.writer import Writer
 
 SEAL_SECONDS: Final = 300.0
@@ -27,34 +26,24 @@ _SEALED_AT_ONCE: Final = 64  # series packed before one transaction takes them â
 _POINTS_AT_ONCE: Final = 50_000  # â€¦ or about this many points
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesKey:
-    """What tells the series of one source apart. `kind`: system or user; `scope`: rank, container, node or user."""
-
-    key: str
-    kind: str
-    scope: str
-    rank: int | None
-    container: str
-
-
 def append(
     connection: sqlite3.Connection,
     source: int,
-    batches: Mapping[SeriesKey, Points],
+    found: Sequence[Batch],
     now: float,
     most: float = MAX_SERIES,
 ) -> int:
     """Adds points to the tails within the caller's transaction. How many were refused: over `most` series."""
-    known = _known(connection, source, batches)
-    missing = [key for key in batches if key not in known]
+    known = _known(connection, source, found)
+    missing = [batch for batch in found if batch.key not in known]
     refused = 0
     if missing:
         room = most - _series_of_run(connection, source)
-        for place, key in enumerate(missing):
+        for place, batch in enumerate(missing):
             if place >= room:
-                refused += len(batches[key])
+                refused += batch.count
                 continue
+            key = batch.key
             made = connection.execute(
                 "INSERT INTO series (source, key, kind, scope, rank, container) VALUES (?, ?, ?, ?, ?, ?)",
                 (source, key.key, key.kind, key.scope, key.rank, key.container),
@@ -63,13 +52,11 @@ def append(
             known[key] = made.lastrowid, 0
     tails: list[tuple[int, int, int, bytes]] = []
     heads: list[tuple[int, float | None, float, int, float, int]] = []
-    for key, points in batches.items():
-        if key in known:
-            series, count = known[key]
-            tails.append((series, count, len(points), pointcodec.encode(points, pack=False)))
-            last = points.values[-1]
-            kept = last if math.isfinite(last) else None
-            heads.append((len(points), kept, points.times[-1], len(points), now, series))
+    for batch in found:
+        if batch.key in known:
+            series, count = known[batch.key]
+            tails.append((series, count, batch.count, batch.points))
+            heads.append((batch.count, batch.last, batch.last_time, batch.count, now, series))
     connection.executemany("INSERT INTO point_tail (series, first, count, points) VALUES (?, ?, ?, ?)", tails)
     connection.executemany(
         "UPDATE series SET count = count + ?, last = ?, last_time = ?, tail_count = tail_count + ?, "
@@ -81,11 +68,9 @@ def append(
     return refused
 
 
-def _known(
-    connection: sqlite3.Connection, source: int, wanted: Iterable[SeriesKey]
-) -> dict[SeriesKey, tuple[int, int]]:
+def _known(connection: sqlite3.Connection, source: int, wanted: Iterable[Batch]) -> dict[SeriesKey, tuple[int, int]]:
     """Ids and counts of those series that are there."""
-    keys = sorted({item.key for item in wanted})
+    keys = sorted({item.key.key for item in wanted})
     known: dict[SeriesKey, tuple[int, int]] = {}
     for start in range(0, len(keys), _ASKED_AT_ONCE[-1]):
         part = keys[start : start + _ASKED_AT_ONCE[-1]]
@@ -121,7 +106,7 @@ def remove(connection: sqlite3.Connection, owner: int, most: int) -> int:
 
 def all_points(connection: sqlite3.Connection, series: int) -> Points:
     """Every point of a series, in the order they came."""
-    return pointcodec.join(
+    return join(
         pointcodec.decode(data)
         for table in ("point_chunk", "point_tail")
         for (data,) in connection.execute(f"SELECT points FROM {table} WHERE series = ? ORDER BY first", (series,))  # noqa: S608
@@ -157,7 +142,7 @@ def _prepare(connection: sqlite3.Connection, series: int) -> _Sealed | None:
         (series, CHUNK),
     ).fetchone()
     points = sum(map(len, parts))
-    whole = pointcodec.join(parts if found is None else [pointcodec.decode(found[2]), *parts])
+    whole = join(parts if found is None else [pointcodec.decode(found[2]), *parts])
     first = rows[0][0] if found is None else found[0]
     chunks: list[tuple[int, int, int, bytes, bytes]] = []
     changed: list[levels.Row] = []
@@ -166,7 +151,7 @@ def _prepare(connection: sqlite3.Connection, series: int) -> _Sealed | None:
         part = whole.cut(at, at + CHUNK)
         rolled = summaries.by(summaries.of_points(part), summaries.ROLLUP)
         outline = summaries.by(rolled, summaries.OUTLINE // summaries.ROLLUP)
-        chunks.append((series, first + at, len(part), pointcodec.encode(part, pack=True), summaries.pack(rolled)))
+        chunks.append((series, first + at, len(part), pointcodec.pack(part), summaries.pack(rolled)))
         changed.append(levels.Row(OUTLINES, first + at, outline))
         if len(part) == CHUNK:
             full.append(summaries.by(outline, len(outline)))
@@ -189,10 +174,10 @@ def _level(connection: sqlite3.Connection, series: int, level: int, first: int) 
 def _commit(connection: sqlite3.Connection, sealed: _Sealed, now: float) -> None:
     """Puts the chunks in place of the tail; nothing, if the series is not any more what they were made from."""
     series = sealed.series
-    (batches,) = connection.execute(
+    (held,) = connection.execute(
         "SELECT count(*) FROM point_tail WHERE series = ? AND first <= ?", (series, sealed.last)
     ).fetchone()
-    if batches != sealed.batches:
+    if held != sealed.batches:
         return
     if sealed.open is not None:
         gone = connection.execute(
@@ -221,9 +206,10 @@ class SqlitePointStore:
         self._readers = readers
         self._writer = writer
 
-    def append(self, source: int, batches: Mapping[SeriesKey, Points], now: float) -> int:
+    def append(self, source: int, series: Mapping[SeriesKey, Points], now: float) -> int:
         """Adds points, durably. How many were refused."""
-        return self._writer.run(lambda connection: append(connection, source, batches, now))
+        found = batches(series)
+        return self._writer.run(lambda connection: append(connection, source, found, now))
 
     def read_points(self, series: int) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
         """See PointStore."""

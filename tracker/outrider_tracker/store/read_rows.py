@@ -19,8 +19,8 @@ from typing import Any, Final
 from outrider_tracker.core.columns import AXES, gather
 from outrider_tracker.core.rows import read_rows, step_of, steps_of, value_at
 from outrider_tracker.store.decoded import decoding_of, kept_keys
-from outrider_tracker.store.line_blocks import MAX_STEP, Segment, segments, texts
-from outrider_tracker.store.lines import LineFile, newest_spaces
+from outrider_tracker.store.line_blocks import MAX_STEP, LineFile, Segment, segments, texts
+from outrider_tracker.store.lines import newest_spaces
 from outrider_tracker.store.read_summaries import STORED, Range, Stored, read_summaries
 from outrider_tracker.store.summaries import STEP_LOW
 from outrider_tracker.store.undecoded import Pending, following, pending

@@ -27,7 +27,7 @@ from outrider_tracker.store import (
 from outrider_tracker.store.blobs import BlobFolder
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.decoded import decoding_of
-from outrider_tracker.store.lines import LineFile
+from outrider_tracker.store.line_blocks import LineFile
 from outrider_tracker.store.project_list import ProjectUse
 from outrider_tracker.store.projects import Project
 from outrider_tracker.store.read_sdk_series import Axis

@@ -13,7 +13,8 @@ from outrider_tracker.core import jsontext, run_states, sdk_config
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.rows import read_rows, step_of
 from outrider_tracker.core.run_states import Event, State
-from outrider_tracker.store.lines import LineBatch, LineFile, Looked, append_lines, line_counts
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch, Looked, append_lines, line_counts
 from outrider_tracker.store.read_rows import rows_between
 
 MAX_WRITERS: Final = 10_000

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from outrider_tracker.core import jsontext
+
+DECLARED: Final = "source.declared"  # in the feed: a pod has a new writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def declare(connection: sqlite3.Connection, wanted: Declaration, now: float) -> 
         ),
     )
     if instance != wanted.instance:
-        add_feed(connection, source, {"type": "source.declared", "ts": now}, now)
+        add_feed(connection, source, DECLARED, jsontext.write({"type": DECLARED, "ts": now}), now)
     rows = connection.execute("SELECT name, generation, end FROM stream WHERE source = ? ORDER BY name", (source,))
     return Declared(source, epoch, run, [(str(name), int(number), int(end)) for name, number, end in rows])
 
@@ -160,11 +162,10 @@ def join(connection: sqlite3.Connection, wanted: Join, now: float) -> None:
     )
 
 
-def add_feed(connection: sqlite3.Connection, source: int, event: Mapping[str, Any], now: float) -> None:
-    """Adds an item to the controller's feed."""
+def add_feed(connection: sqlite3.Connection, source: int, kind: str, event: str, now: float) -> None:
+    """Adds an item to the controller's feed. `event`: its JSON, which says the kind, too."""
     connection.execute(
-        "INSERT INTO feed (source, type, event_json, received) VALUES (?, ?, ?, ?)",
-        (source, event["type"], jsontext.write(event), now),
+        "INSERT INTO feed (source, type, event_json, received) VALUES (?, ?, ?, ?)", (source, kind, event, now)
     )
 
 

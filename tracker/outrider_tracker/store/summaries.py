@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outrider_tracker.store import pointcodec
-from outrider_tracker.store.pointcodec import Points
+from outrider_tracker.store.batches import Points
 
 Column: TypeAlias = NDArray[np.float64]
 Table: TypeAlias = NDArray[np.float64]

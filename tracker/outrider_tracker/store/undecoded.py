@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from outrider_tracker.store.line_blocks import Segment, segments
-from outrider_tracker.store.lines import LineFile
+from outrider_tracker.store.line_blocks import LineFile, Segment, segments
 
 STEP_LINES: Final = 5000  # given at once, about …
 STEP_BYTES: Final = 1 << 20  # … or this much text

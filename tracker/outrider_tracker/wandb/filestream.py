@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import time
 import zlib
@@ -30,7 +31,8 @@ from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.pool import caller
 from outrider_tracker.store import sdk_stream
-from outrider_tracker.store.lines import LineBatch, LineFile, Looked, look
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch, Looked, look
 from outrider_tracker.store.projects import project_by_id
 from outrider_tracker.store.sdk_runs import find_run
 from outrider_tracker.store.sdk_stream import Posted
@@ -180,6 +182,7 @@ class Filestream:
 
 
 _SMALL: Final = 16 << 10
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def client_of(headers: Mapping[str, str]) -> str:
@@ -224,13 +227,16 @@ def read(body: bytes | bytearray) -> _Body:
     """The post. RefusedError (400): it is none."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        refused: Exception = error
     try:
-        # Half of a surrogate pair is valid JSON, which the fast reader refuses: a user's text may hold one.
-        return msgspec.convert(json.loads(body, parse_constant=_no_number), _Body)
+        # Half of a surrogate pair is valid JSON, which the fast reader refuses: a user's text may hold one. Nothing
+        # else is worth the slow one, which lets nobody else run meanwhile.
+        if _SURROGATE.search(body) is not None:
+            return msgspec.convert(json.loads(body, parse_constant=_no_number), _Body)
     except (ValueError, RecursionError) as error:
-        raise RefusedError(contract.ERROR_FRAME, f"the request's body is no post of a run: {error}") from None
+        refused = error
+    raise RefusedError(contract.ERROR_FRAME, f"the request's body is no post of a run: {refused}")
 
 
 def _no_number(name: str) -> Any:

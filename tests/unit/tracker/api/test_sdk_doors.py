@@ -20,7 +20,8 @@ from outrider_tracker.core.run_states import State
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.services import Services
 from outrider_tracker.store import projects, sdk_runs
-from outrider_tracker.store.lines import LineBatch, LineFile, append_lines
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch, append_lines
 from outrider_tracker.store.records import Run, RunFilter
 from outrider_tracker.store.runs import RunKey, put_run
 from outrider_tracker.store.sdk_runs import RunChange, SdkRun

@@ -18,8 +18,8 @@ from outrider_tracker.decode import events, metrics
 from outrider_tracker.decode.decoder import Decoder
 from outrider_tracker.decode.lines import cut, parse
 from outrider_tracker.decode.metrics import Gathered, rank_of_name
+from outrider_tracker.store.batches import SeriesKey
 from outrider_tracker.store.logs import Data
-from outrider_tracker.store.points import SeriesKey
 from outrider_tracker.store.records import LostRange
 from outrider_tracker.store.store import Store
 from tests.unit.tracker.store.test_conformance import append

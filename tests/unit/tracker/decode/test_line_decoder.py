@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from outrider_tracker.decode import line_decoder
+from outrider_tracker.decode import line_decoder, line_step
 from outrider_tracker.decode.line_decoder import LineDecoder
+from outrider_tracker.decode.line_step import LineStep
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import compaction, decoded, lines, points, undecoded
 from outrider_tracker.store.compaction import ClaimLostError
-from outrider_tracker.store.decoded import Prepared
-from outrider_tracker.store.lines import LineBatch, LineFile
+from outrider_tracker.store.found import DIRECT, PORTION
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch
 from outrider_tracker.store.read_rows import key_statistics
 from outrider_tracker.store.store import Store
 from tests.integration.tracker.process import until
@@ -58,18 +60,16 @@ def values(store: Store) -> list[float]:
     return [number for _, number in sorted(zip(steps, numbers, strict=True))]
 
 
-def begun(store: Store) -> tuple[undecoded.Pending, line_decoder._Step]:
+def begun(store: Store) -> tuple[undecoded.Pending, LineStep]:
     """A step that was read and not written."""
     with store.readers.snapshot() as connection:
         (place,) = undecoded.pending(connection)
-        return place, line_decoder._step(connection, place, NOW)
+        return place, line_step.take(connection, place, NOW, 1e9)
 
 
-def ended(store: Store, step: tuple[undecoded.Pending, line_decoder._Step]) -> bool:
+def ended(store: Store, step: tuple[undecoded.Pending, LineStep]) -> bool:
     """Whether it was taken."""
-    return store.writer.run(
-        lambda connection: line_decoder._write(connection, step[0], step[1].to, Prepared(step[1].found, NOW, 100))
-    )
+    return store.writer.run(lambda connection: line_decoder._write(connection, *step))
 
 
 def drain(store: Store) -> None:
@@ -196,7 +196,7 @@ def all_values(store: Store) -> dict[str, list[float]]:
 class TestWideRows:
     """What one row says may be too much for one transaction, which all tenants share."""
 
-    KEYS = decoded.DIRECT + decoded.PORTION + 7
+    KEYS = DIRECT + PORTION + 7
 
     def wanted(self, *steps: int) -> dict[str, list[float]]:
         return {f"k{key}": [float(key + step) for step in steps] for key in range(self.KEYS)}
@@ -221,15 +221,13 @@ class TestWideRows:
         wide(store, 0, self.KEYS)
         drain(store)
         assert sum(sizes) == self.KEYS
-        assert max(sizes) <= decoded.PORTION
+        assert max(sizes) <= PORTION
 
     def test_what_was_kept_when_the_process_died_is_spread_by_the_next_one(self, store: Store) -> None:
         """Nothing twice, nothing missing; statistics know of it meanwhile."""
         wide(store, 0, self.KEYS)
         place, step = begun(store)
-        assert store.writer.run(
-            lambda connection: line_decoder._write(connection, place, step.to, Prepared(step.found, NOW, 1e9))
-        )
+        assert store.writer.run(lambda connection: line_decoder._write(connection, place, step))
         assert store.writer.run(decoded.spread)
         with store.readers.snapshot() as connection:
             assert len(key_statistics(connection, 1)["keys"]) == self.KEYS + 1
@@ -241,9 +239,7 @@ class TestWideRows:
     def test_what_was_kept_of_lines_that_are_replaced_is_given_up(self, store: Store) -> None:
         wide(store, 0, self.KEYS)
         place, step = begun(store)
-        store.writer.run(
-            lambda connection: line_decoder._write(connection, place, step.to, Prepared(step.found, NOW, 1e9))
-        )
+        store.writer.run(lambda connection: line_decoder._write(connection, place, step))
         append(store, 0, 5.0)
         drain(store)
         assert all_values(store) == {"x": [5.0]}

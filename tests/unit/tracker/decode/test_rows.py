@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from outrider_tracker.core.columns import MAX_X, gather
 from outrider_tracker.core.rows import read_row, read_rows, step_of, steps_of, value_at
 from outrider_tracker.decode.rows import decode
-from outrider_tracker.store.decoded import Found
-from outrider_tracker.store.lines import LineFile
-from outrider_tracker.store.points import SeriesKey
+from outrider_tracker.store.batches import SeriesKey
+from outrider_tracker.store.found import Found
+from outrider_tracker.store.line_blocks import LineFile
 
 NOW = 1_700_000_000.0
 

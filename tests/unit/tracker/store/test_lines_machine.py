@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from outrider_tracker.core.errors import RefusedError
-from outrider_tracker.decode import line_decoder
+from outrider_tracker.decode import line_decoder, line_step
 from outrider_tracker.decode.line_decoder import LineDecoder
+from outrider_tracker.decode.line_step import LineStep
 from outrider_tracker.store import compaction, line_blocks, lines, undecoded
 from outrider_tracker.store.compaction import compact_lines
-from outrider_tracker.store.decoded import Prepared, decoding_of
-from outrider_tracker.store.lines import LineBatch, LineFile
+from outrider_tracker.store.decoded import decoding_of
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch
 from outrider_tracker.store.read_rows import key_statistics, last_step, rows_between, sample_rows
 from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import Writer
@@ -86,7 +88,7 @@ class Lines(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="lines-"))
         self.runs: dict[int, Model] = {}
         self.last: tuple[int, int, LineBatch] | None = None
-        self.begun: tuple[undecoded.Pending, line_decoder._Step] | None = None
+        self.begun: tuple[undecoded.Pending, LineStep] | None = None
         self._open()
 
     def _open(self) -> None:
@@ -288,13 +290,11 @@ class Lines(RuleBasedStateMachine):
         assert changed == self._model_append(model, key, first, texts)
 
     def _decode(self, place: undecoded.Pending) -> bool:
-        step = self.store.readers.read(lambda connection: line_decoder._step(connection, place, CLOCK))
+        step = self.store.readers.read(lambda connection: line_step.take(connection, place, CLOCK, 1000))
         return self._decoded(place, step)
 
-    def _decoded(self, place: undecoded.Pending, step: line_decoder._Step) -> bool:
-        return self.store.writer.run(
-            lambda connection: line_decoder._write(connection, place, step.to, Prepared(step.found, CLOCK, 1000))
-        )
+    def _decoded(self, place: undecoded.Pending, step: LineStep) -> bool:
+        return self.store.writer.run(lambda connection: line_decoder._write(connection, place, step))
 
     @rule(at=st.integers(0, 9))
     def begin_to_decode(self, at: int) -> None:
@@ -302,7 +302,7 @@ class Lines(RuleBasedStateMachine):
         places = self.store.readers.read(undecoded.pending)
         if places:
             place = places[at % len(places)]
-            step = self.store.readers.read(lambda connection: line_decoder._step(connection, place, CLOCK))
+            step = self.store.readers.read(lambda connection: line_step.take(connection, place, CLOCK, 1000))
             self.begun = (place, step)
 
     @precondition(lambda self: self.begun is not None)

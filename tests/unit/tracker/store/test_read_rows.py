@@ -15,8 +15,8 @@ from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.store import lines
 from outrider_tracker.store.compaction import Block, compact_lines, groups
 from outrider_tracker.store.decoded import decoding_of
-from outrider_tracker.store.line_blocks import BLOCK_BYTES, BLOCK_LINES
-from outrider_tracker.store.lines import LineBatch, LineFile
+from outrider_tracker.store.line_blocks import BLOCK_BYTES, BLOCK_LINES, LineFile
+from outrider_tracker.store.lines import LineBatch
 from outrider_tracker.store.read_rows import key_statistics, last_step, rows_between, sample_rows
 from outrider_tracker.store.store import Store
 

@@ -9,10 +9,9 @@ from itertools import pairwise
 
 import pytest
 
+from outrider_tracker.store.batches import Points, SeriesKey, columns
 from outrider_tracker.store.curves import MANY, Curve
 from outrider_tracker.store.levels import CHUNK, FAN
-from outrider_tracker.store.pointcodec import Points, columns
-from outrider_tracker.store.points import SeriesKey
 from outrider_tracker.store.read_series import read_curves
 from outrider_tracker.store.read_summaries import STORED, Range, Stored, read_summaries
 from outrider_tracker.store.store import Store

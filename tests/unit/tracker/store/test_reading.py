@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from outrider_tracker.core.frames import LostFrame
 from outrider_tracker.core.principals import Person, Role
-from outrider_tracker.store import pointcodec
+from outrider_tracker.store.batches import SeriesKey, columns
 from outrider_tracker.store.logs import Data
-from outrider_tracker.store.points import SeriesKey
 from outrider_tracker.store.read_lines import render, split
 from outrider_tracker.store.records import Line, LostLine, LostRange, Run, RunFilter
 from outrider_tracker.store.runs import Now, RunKey, SourceCounts, collected, put_run
@@ -159,9 +158,7 @@ def test_charts_of_any_length_agree_with_the_points(joined: Store, count: int) -
     key = SeriesKey("loss", "user", "user", 4, "")
     for start in range(0, count, 2500):
         size = min(2500, count - start)
-        batch = pointcodec.columns(
-            range(start, start + size), range(start, start + size), map(float, range(start, start + size))
-        )
+        batch = columns(range(start, start + size), range(start, start + size), map(float, range(start, start + size)))
         joined.points.append(1, {key: batch}, NOW)
     joined.points.seal(NOW + 1000)
     for x in ("time", "step"):

@@ -17,7 +17,8 @@ from outrider_tracker.core.run_states import LOST_SECONDS, OTHERS_SECONDS, State
 from outrider_tracker.maintenance import STALLED, Maintenance
 from outrider_tracker.store import inherited_summary, run_files, sdk_runs, sdk_stream
 from outrider_tracker.store.inherited_summary import put_inherited, summary_of_rows
-from outrider_tracker.store.lines import LineBatch, LineFile, fork_lines, line_counts, rewind_lines
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch, fork_lines, line_counts, rewind_lines
 from outrider_tracker.store.read_rows import rows_between
 from outrider_tracker.store.run_files import SWEEP_AGE, RunFile
 from outrider_tracker.store.sdk_runs import RunChange, SdkRun

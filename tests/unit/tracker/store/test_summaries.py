@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from outrider_tracker.store import levels, summaries
+from outrider_tracker.store.batches import columns
 from outrider_tracker.store.curves import CELLS, Curve, buckets_for, curves
 from outrider_tracker.store.levels import CHUNK, FAN
-from outrider_tracker.store.pointcodec import columns
 from outrider_tracker.store.read_sdk_series import interpolated
 
 EVERYTHING = (-math.inf, math.inf)

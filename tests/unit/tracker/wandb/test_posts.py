@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outrider_tracker.core.errors import RefusedError
-from outrider_tracker.store.lines import LineFile
+from outrider_tracker.store.line_blocks import LineFile
 from outrider_tracker.store.sdk_stream import Posted
 from outrider_tracker.wandb import filestream
 from outrider_tracker.wandb.filestream import client_of, decide, read, unpack

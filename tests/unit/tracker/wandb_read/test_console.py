@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from outrider_tracker.core.console import ConsoleLine, read_line
 from outrider_tracker.store.console_lines import count_console, first_lines, last_lines
 from outrider_tracker.store.database import open_database
-from outrider_tracker.store.lines import LineBatch, LineFile, append_lines
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch, append_lines
 
 
 @pytest.mark.parametrize(

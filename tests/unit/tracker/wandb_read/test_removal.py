@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from outrider_tracker.store import decoded, pointcodec
+from outrider_tracker.store import decoded
+from outrider_tracker.store.batches import SeriesKey, columns
 from outrider_tracker.store.database import open_database
-from outrider_tracker.store.lines import LineBatch, LineFile, append_lines, sweep_lines
-from outrider_tracker.store.points import SeriesKey
+from outrider_tracker.store.found import DIRECT, Found, prepare
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import LineBatch, append_lines, sweep_lines
 from outrider_tracker.store.sdk_run_removal import delete_run
 
 
@@ -23,12 +25,10 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
             append_lines(connection, run, 0, LineBatch(file, "", 0, ['{"_step": 0}']), assign_steps=False, now=0.0)
         owner = -decoded.begin(connection, run)
         number = SeriesKey("loss", "user", "user", None, "")
-        found = decoded.Found(
-            {number: pointcodec.columns([1.0], [0.0], [0.5])}, [("loss", "number", 1, "1")], [("i", 0, "image", "{}")]
-        )
-        decoded.put(connection, owner, decoded.Prepared(found, 0.0, 9))
-        many = decoded.Found(keys=[(f"k{key}", "number", 1, "1") for key in range(decoded.DIRECT + 1)])
-        decoded.put(connection, owner, decoded.Prepared(many, 0.0, 9))
+        found = Found({number: columns([1.0], [0.0], [0.5])}, [("loss", "number", 1, "1")], [("i", 0, "image", "{}")])
+        decoded.put(connection, owner, prepare(found, 0.0, 9))
+        many = Found(keys=[(f"k{key}", "number", 1, "1") for key in range(DIRECT + 1)])
+        decoded.put(connection, owner, prepare(many, 0.0, 9))
         connection.execute("INSERT INTO run_file VALUES (?, 'f', 'aa', 1, 0)", (run,))
         connection.execute(
             "INSERT INTO alert (run, title, text, severity, wait, created) VALUES (?, 't', '', 'INFO', 0, 0)", (run,)
@@ -40,11 +40,11 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
         pass
 
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    columns = {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+    fields = {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
     left = {
         table: sorted(row[0] for row in connection.execute(f"SELECT DISTINCT run FROM {table}"))
         for table in tables
-        if "run" in columns[table]
+        if "run" in fields[table]
     }
     assert left.keys() >= {"line_space", "decoding", "run_file", "alert"}
     assert all(runs == [2] for runs in left.values()), left

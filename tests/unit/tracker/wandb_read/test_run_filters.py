@@ -17,6 +17,7 @@ from outrider_tracker.core.rules import Visibility
 from outrider_tracker.core.run_states import State, state_of
 from outrider_tracker.store import decoded, functions
 from outrider_tracker.store.database import statements
+from outrider_tracker.store.found import Found, prepare
 from outrider_tracker.store.projects import Project
 from outrider_tracker.store.schema import MIGRATIONS
 from outrider_tracker.store.sdk_run_list import RunQuery, count_runs, list_runs
@@ -302,8 +303,8 @@ class TestNames:
 
     def test_a_key_that_was_logged(self, runs: sqlite3.Connection) -> None:
         decoding = decoded.begin(runs, 2)
-        found_keys = decoded.Found(keys=[("acc", "number", 3, "1")])
-        decoded.put(runs, -decoding, decoded.Prepared(found_keys, 0.0, 1))
+        found_keys = Found(keys=[("acc", "number", 3, "1")])
+        decoded.put(runs, -decoding, prepare(found_keys, 0.0, 1))
         assert found(runs, {"keys_info.keys.acc": {"$exists": True}}) == [2]
         assert found(runs, {"keys_info.keys.acc": {"$exists": False}}) == [1]
 

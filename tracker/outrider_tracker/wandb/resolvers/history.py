@@ -11,7 +11,8 @@ from outrider_sidecar import contract
 from outrider_tracker.core import jsontext
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.store import console_lines, read_rows, read_sdk_series
-from outrider_tracker.store.lines import LineFile, line_counts, tail_lines
+from outrider_tracker.store.line_blocks import LineFile
+from outrider_tracker.store.lines import line_counts, tail_lines
 from outrider_tracker.wandb.context import Resolver, Resolvers
 from outrider_tracker.wandb.nodes import RunNode
 

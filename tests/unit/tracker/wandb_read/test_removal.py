@@ -7,7 +7,7 @@ from pathlib import Path
 from outrider_tracker.store import decoded
 from outrider_tracker.store.batches import SeriesKey, columns
 from outrider_tracker.store.database import open_database
-from outrider_tracker.store.found import DIRECT, Found, prepare
+from outrider_tracker.store.found import DIRECT, PORTION, Found, prepare
 from outrider_tracker.store.line_blocks import LineFile
 from outrider_tracker.store.lines import LineBatch, append_lines, sweep_lines
 from outrider_tracker.store.sdk_run_removal import delete_run
@@ -50,7 +50,11 @@ def test_no_row_of_a_deleted_run_is_left(tmp_path: Path) -> None:
     assert all(runs == [2] for runs in left.values()), left
     (kept,) = connection.execute("SELECT id FROM decoding").fetchone()
     assert connection.execute("SELECT source FROM series").fetchall() == [(-kept,)]
-    for table, column, rows in (("history_key", "decoding", 1), ("media", "decoding", 1), ("kept", "-owner", 4)):
+    for table, column, rows in (
+        ("history_key", "decoding", 1),
+        ("media", "decoding", 1),
+        ("kept", "-owner", -(-(DIRECT + 1) // PORTION)),
+    ):
         assert connection.execute(f"SELECT {column} FROM {table}").fetchall() == [(kept,)] * rows
     assert connection.execute("SELECT count(*) FROM point_tail").fetchone() == (1,)
     assert connection.execute("SELECT count(*) FROM line_block").fetchone() == (3,)

@@ -46,7 +46,7 @@ from outrider_tracker.wandb.composition import Wandb
 READ_THREADS: Final = 8
 INGEST_THREADS: Final = 4
 WANDB_THREADS: Final = 16  # most of them wait for the writer
-SHARE: Final = 2  # threads of each that one caller has at a time: more of them would only wait for the interpreter
+SHARE: Final = 2  # threads of each that one caller has at a time: more would only wait for the interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,10 @@ class Tracker:
             settings.data, on_broken=self._broken, max_series=lambda entity: settings.quotas.of(entity).series
         )
         self.limits = Limits(self.store, settings.quotas)
-        self.reads = FairPool(READ_THREADS, "read", SHARE)
-        self.work = FairPool(INGEST_THREADS, "ingest", SHARE)
-        self.clients = FairPool(WANDB_THREADS, "wandb", SHARE)
+        crowded = self.store.writer.shared_with
+        self.reads = FairPool(READ_THREADS, "read", SHARE, crowded)
+        self.work = FairPool(INGEST_THREADS, "ingest", SHARE, crowded)
+        self.clients = FairPool(WANDB_THREADS, "wandb", SHARE, crowded)
         self.decoding = DecodingProcess(self.store.folder.database, self.store.folder.objects)
         self.decoder = Decoder(self.store, self.notifier.publish, self.decoding)
         self.line_decoder = LineDecoder(self.store, self.notifier.publish, self.decoding)

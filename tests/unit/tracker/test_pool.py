@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from outrider_tracker.pool import FairPool, caller
+from outrider_tracker.pool import WAITING, FairPool, caller, waiting
 from tests.integration.tracker.process import until
 
 SECONDS = 30
@@ -69,6 +69,68 @@ def test_one_caller_never_holds_all_threads(pool: FairPool) -> None:
     assert most == 2
     assert sorted(begun) == list(range(100))
     assert all(abs(number - place) <= 2 for place, number in enumerate(begun))
+
+
+def test_while_it_is_crowded_each_caller_has_one_thread() -> None:
+    """And more again afterwards, without having to ask anew."""
+    crowd = [True]
+    pool = FairPool(4, "test", 2, lambda _: crowd[0])
+    gates = [threading.Event() for _ in range(4)]
+    begun: list[int] = []
+
+    def slow(number: int) -> None:
+        begun.append(number)
+        gates[number].wait(SECONDS)
+
+    jobs = [submit(pool, "a", partial(slow, number)) for number in range(4)]
+    until(lambda: begun == [0], "the first begins", SECONDS)
+    assert submit(pool, "b", lambda: "done").result(SECONDS) == "done"
+    gates[0].set()
+    until(lambda: begun == [0, 1], "one follows", SECONDS)
+    assert submit(pool, "b", lambda: "done").result(SECONDS) == "done"
+    assert begun == [0, 1]
+    crowd[0] = False
+    gates[1].set()
+    until(lambda: sorted(begun) == [0, 1, 2, 3], "two follow", SECONDS)
+    for gate in gates:
+        gate.set()
+    wait(jobs, SECONDS)
+    pool.shutdown()
+    assert not pool._held
+
+
+def test_who_waits_lets_the_next_one_begin() -> None:
+    """So that commits of one caller's jobs are made together; but it does not get hold of all threads this way."""
+    pool = FairPool(8, "test", 1)
+    gate, lock = threading.Event(), threading.Lock()
+    begun = computing = most = 0
+
+    def job() -> None:
+        nonlocal begun, computing, most
+        with lock:
+            begun += 1
+            computing += 1
+            most = max(most, computing)
+            computing -= 1
+        with waiting():
+            gate.wait(SECONDS)
+
+    jobs = [submit(pool, "a", job) for _ in range(20)]
+    until(lambda: begun == WAITING + 1, "those begin that may wait, and one that holds its thread", SECONDS)
+    assert submit(pool, "b", lambda: "done").result(SECONDS) == "done"
+    assert begun == WAITING + 1
+    gate.set()
+    wait(jobs, SECONDS)
+    pool.shutdown()
+    assert (begun, most) == (20, 1)
+    assert not pool._held
+    assert not pool._waiting
+    assert not pool._parked
+
+
+def test_waiting_outside_of_a_pool_is_nothing() -> None:
+    with waiting():
+        pass
 
 
 def test_who_comes_anew_is_served_before_a_long_queue() -> None:

@@ -16,7 +16,7 @@ from outrider_tracker.api.errors import CROSS_SITE, ApiError, missing
 from outrider_tracker.auth.credentials import secret_of
 from outrider_tracker.core.principals import Person
 from outrider_tracker.core.rules import Action, Target, may
-from outrider_tracker.pool import call_by_secret, caller
+from outrider_tracker.pool import call_as, call_by_secret
 from outrider_tracker.services import Services
 from outrider_tracker.store.records import Run, StoredFile, StreamInfo
 
@@ -38,7 +38,7 @@ class Access:
         Today's roles count, not those at login.
         """
         found = await self._known(request)
-        caller.set(found.name)
+        call_as(found.name, found.default_entity)
         return found
 
     async def _known(self, request: Request) -> Person:

@@ -15,7 +15,7 @@ from outrider_tracker.auth.tokens import InvalidTokenError, TokenVerifier
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Person, Pod, Principal
 from outrider_tracker.core.rules import Action, Target, may
-from outrider_tracker.pool import call_by_secret, caller
+from outrider_tracker.pool import call_as, call_by_secret
 from outrider_tracker.store.people import SqlitePeople
 
 _TOKEN_DOTS: Final = 2  # header.payload.signature; API keys have none
@@ -36,9 +36,11 @@ class Gate:
         """
         found = await self._known(request)
         if isinstance(found, Pod):
-            caller.set(found.entity)
+            call_as(found.entity, found.entity)
+        elif isinstance(found, Person):
+            call_as(found.name, found.default_entity)
         else:
-            caller.set(found.name if isinstance(found, Person) else found.subject)
+            call_as(found.subject, "")
         return found
 
     async def _known(self, request: Request) -> Principal:

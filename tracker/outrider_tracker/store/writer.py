@@ -78,6 +78,7 @@ class Writer:
         self._gate = threading.Condition()
         self._seen: dict[str, float] = {}  # tenants by the time of their last job, the latest last
         self._shared_at = -SHARED_FOR
+        self._latest = self._other = ("", -SHARED_FOR)  # who wrote last, and when somebody else did
         self.commits = 0
         self.jobs = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -92,6 +93,11 @@ class Writer:
     def shared(self) -> bool:
         """Whether several tenants write, or did until a moment ago."""
         return time.monotonic() < self._shared_at + SHARED_FOR
+
+    def shared_with(self, tenant: str) -> bool:
+        """Whether somebody else writes, or did until a moment ago."""
+        latest, other = self._latest, self._other
+        return time.monotonic() < (other if latest[0] == tenant else latest)[1] + SHARED_FOR
 
     def submit(self, job: Callable[[sqlite3.Connection], T], weight: int = 0, tenant: str = OWN) -> Future[T]:
         """Queues a job; `weight` is its payload in bytes, `tenant` the entity that it is done for.
@@ -185,6 +191,9 @@ class Writer:
     def _shared(self, tenant: str, now: float) -> bool:
         """Notes a tenant's job. Whether several tenants wrote lately."""
         if tenant != OWN:
+            if tenant != self._latest[0]:
+                self._other = self._latest
+            self._latest = tenant, now
             self._seen.pop(tenant, None)
             self._seen[tenant] = now
         while self._seen and (eldest := next(iter(self._seen))) and self._seen[eldest] < now - SHARED_FOR:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from outrider_tracker.auth.signing import HmacSigner
 from outrider_tracker.core.principals import Principal
 from outrider_tracker.notifier import Notifier
+from outrider_tracker.pool import waiting
 from outrider_tracker.store.store import Store
 
 T = TypeVar("T")
@@ -56,4 +57,5 @@ class Context:
 
     def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Runs a job in the writer; back when it is durable. A job raises RefusedError to undo only itself."""
-        return self.store.writer.run(job, tenant=self.tenant)
+        with waiting():
+            return self.store.writer.run(job, tenant=self.tenant)

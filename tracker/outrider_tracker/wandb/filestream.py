@@ -29,7 +29,7 @@ from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Principal
 from outrider_tracker.core.rules import Action, Target
 from outrider_tracker.notifier import sdk_run_topic
-from outrider_tracker.pool import caller
+from outrider_tracker.pool import call_as
 from outrider_tracker.store import sdk_stream
 from outrider_tracker.store.line_blocks import LineFile
 from outrider_tracker.store.lines import LineBatch, Looked, look
@@ -149,7 +149,7 @@ class Filestream:
         key = (hashlib.sha256(secret.encode(errors="replace")).digest(), entity, project, run)
         found = cache.get(key)
         if found is not None:
-            caller.set(found.entity)
+            call_as(found.entity, found.entity)
         else:
             changes = cache.changes
             principal = await self.wandb.gate.visitor(request)

@@ -58,6 +58,28 @@ def test_a_chatty_tenant_does_not_hold_up_another(writer: Writer, held: Callable
         assert [number for name, number in order if name == tenant] == list(range(count))
 
 
+def test_who_else_writes_is_known(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own work is nobody's; who was silent for a moment does not count any more."""
+    now = [100.0]
+    monkeypatch.setattr(writing.time, "monotonic", lambda: now[0])
+
+    def shared() -> list[bool]:
+        return [writer.shared_with(tenant) for tenant in ("a", "b", "c")]
+
+    writer.run(lambda _: None)
+    assert shared() == [False, False, False]
+    writer.run(lambda _: None, tenant="a")
+    assert shared() == [False, True, True]
+    now[0] += writing.SHARED_FOR / 2
+    for _ in range(2):
+        writer.run(lambda _: None, tenant="b")
+    assert shared() == [True, True, True]
+    now[0] += writing.SHARED_FOR / 2
+    assert shared() == [True, False, True], "a was silent"
+    now[0] += writing.SHARED_FOR / 2
+    assert shared() == [False, False, False]
+
+
 def test_a_full_queue_still_has_room_for_others(
     writer: Writer, held: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_a_chatty_tenant_does_not_hold_up_another(writer: Writer, held: Callable
 def test_who_else_writes_is_known(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own work is nobody's; who was silent for a moment does not count any more."""
     now = [100.0]
-    monkeypatch.setattr(writing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(writing, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def shared() -> list[bool]:
         return [writer.shared_with(tenant) for tenant in ("a", "b", "c")]

@@ -83,6 +83,7 @@ class _Child:
     """A process that runs, and our end of the socket."""
 
     def __init__(self, database: Path, objects: Path) -> None:
+        """OSError: it cannot be had."""
         ours, theirs = Pipe()
         try:
             command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(database), str(objects)]
@@ -96,6 +97,10 @@ class _Child:
         finally:
             theirs.close()
         self._connection: Connection = ours
+        try:
+            ours.recv_bytes()  # it is ready
+        except (EOFError, OSError):
+            raise OSError(f"it ended at its start with exit code {self.end()}") from None
 
     def ask(self, asked: bytes) -> bytes:
         """EOFError, OSError: it is gone."""
@@ -198,6 +203,7 @@ def main(arguments: Sequence[str]) -> None:
     steps = Here(Readers(Path(database)), BlobFolder(Path(objects)))
     # The tracker is gone or wants no more: nothing of ours is to be kept.
     with contextlib.suppress(EOFError, ConnectionError):
+        connection.send_bytes(b"ready")
         while True:
             connection.send_bytes(_ENCODER.encode(_step(steps, connection.recv_bytes())))
 

@@ -133,13 +133,12 @@ def test_what_ends_it_twice_is_given_up(
 ) -> None:
     """One space stands still, the next one is decoded."""
     log(store, 1, '{"x":1}')
-    monkeypatch.setattr(process, "__name__", "this")  # a module that ends as soon as it is run
+    monkeypatch.setattr(process, "__name__", "tests.unit.tracker.decode.dying")
     decoder = LineDecoder(store, lambda _: None, decoding)
     decoder.drain()
     assert (len(decoder.stuck), decoding.starts) == (1, 2)
-    with pytest.raises(DecodingFailedError, match=r"ended the process twice \(exit code 0\)"):
+    with pytest.raises(DecodingFailedError, match=r"ended the process twice \(exit code 7\)"):
         decoding.of_lines(places(store)[0], NOW, MOST)
-    monkeypatch.undo()
     log(store, 2, '{"x":1}')
     decoder.drain()
     assert [place.run for place in places(store)] == [1]
@@ -148,15 +147,18 @@ def test_what_ends_it_twice_is_given_up(
 def test_without_a_process_nothing_is_given_up(
     store: Store, decoding: DecodingProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No memory, no process numbers left: there is a next time."""
+    """No memory, no process numbers left, a broken installation: there is a next time."""
     log(store, 1, '{"x":1}')
+    monkeypatch.setattr(process, "__name__", "this")  # ends as soon as it is run
+    with pytest.raises(DecodingAwayError, match="at its start with exit code 0"):
+        decoding.of_lines(places(store)[0], NOW, MOST)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(DecodingAwayError, match="cannot be started"):
         decoding.of_lines(places(store)[0], NOW, MOST)
     decoder = LineDecoder(store, lambda _: None, decoding)
     decoder.start()
     try:
-        until(lambda: decoding.starts >= 2, "no process was tried")
+        until(lambda: decoding.starts >= 4, "no process was tried")
         monkeypatch.undo()
         until(lambda: not places(store), "lines wait for ever")
     finally:

@@ -86,7 +86,9 @@ class _Child:
         """OSError: it cannot be had."""
         ours, theirs = Pipe()
         try:
-            command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(database), str(objects)]
+            # It finds its modules where we found ours, whatever lies in its folder and environment.
+            script = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main(sys.argv[1:])"
+            command = [sys.executable, "-I", "-c", script, str(theirs.fileno()), str(database), str(objects)]
             # Of a session of its own: a terminal's ^C is for the tracker, which ends it in its time.
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
@@ -216,7 +218,3 @@ def _step(steps: Here, data: bytes) -> StreamStep | LineStep | Failed:
         return steps.of_lines(asked.place, asked.now, asked.most)
     except Exception as error:  # noqa: BLE001  whatever hostile bytes found: others must go on
         return Failed(repr(error), store=isinstance(error, StoreError))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

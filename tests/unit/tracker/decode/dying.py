@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Sequence
 from unittest import mock
 
 from outrider_tracker.decode import process
@@ -21,6 +21,7 @@ def dying(steps: Here, place: Pending, now: float, most: float) -> LineStep:
     return _of_lines(steps, place, now, most)
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> None:
+    """See above."""
     with mock.patch.object(Here, "of_lines", dying):
-        process.main(sys.argv[1:])
+        process.main(arguments)

@@ -150,7 +150,7 @@ def test_without_a_process_nothing_is_given_up(
     """No memory, no process numbers left, a broken installation: there is a next time."""
     log(store, 1, '{"x":1}')
     monkeypatch.setattr(process, "__name__", "this")  # ends as soon as it is run
-    with pytest.raises(DecodingAwayError, match="at its start with exit code 0"):
+    with pytest.raises(DecodingAwayError, match="at its start with exit code 1"):
         decoding.of_lines(places(store)[0], NOW, MOST)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(DecodingAwayError, match="cannot be started"):
@@ -200,6 +200,17 @@ def test_it_ends_when_nothing_was_decoded_for_a_while(store: Store) -> None:
     decoding.of_lines(place, NOW, MOST)
     assert decoding.starts == 2
     decoding.close()
+
+
+def test_it_loads_nothing_from_where_it_happens_to_run(
+    store: Store, decoding: DecodingProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder and its environment are not asked for modules."""
+    log(store, 1, '{"x":1}')
+    (tmp_path / "contextlib.py").write_text("raise SystemExit('taken from the folder')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert decoding.of_lines(places(store)[0], NOW, MOST).to.parts
 
 
 def test_it_ends_with_its_tracker(store: Store) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpx
 
 from outrider_sidecar import contract
+from tests.integration.tracker.process import until
 
 ENTITY: Final = "vision"
 Json = dict[str, Any]
@@ -129,6 +130,14 @@ class Filler:
     def at(cls, url: str, key: str) -> Filler:
         """Writes to the tracker at `url`."""
         return cls(httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30))
+
+    def decoded(self) -> None:
+        """Waits until all that was sent means something."""
+
+        def is_so() -> bool:
+            return "\noutrider_tracker_stream_backlog 0.0\n" in self.client.get("/metrics").raise_for_status().text
+
+        until(is_so, "all streams are decoded")
 
     def put_run(self, run: str, **change: Any) -> str:
         """Writes a Run's record, complete but for what `change` says; its page's path."""
@@ -388,6 +397,7 @@ def failed_run(filler: Filler, run: str = "resnet-ddp-7f3a9c21") -> tuple[str, l
     first.save("checkpoints/last.pt", b"weights" * 120_000, "live")
     first.save("out/report.json", b'{"accuracy": 0.71}')
     first.save(HOSTILE_FILE, HOSTILE_PAGE)
+    filler.decoded()
     return path, sources
 
 
@@ -403,6 +413,7 @@ def running_run(filler: Filler, run: str = "vit-large-5e1b7d40") -> tuple[str, S
     source = filler.source("5e1b7d40-0000-4000-8000-000000000001", "vit-large-0", "gpu-node-02", run)
     source.jsonl("train/0/events", start_events(filler.now - 260, [0], 1), EVENTS)
     source.write(rank_stream(0, "stdout"), training_log(0, 40, filler.now - 260), text_labels(0, "stdout"))
+    filler.decoded()
     return path, source
 
 

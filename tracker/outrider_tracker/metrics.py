@@ -65,6 +65,7 @@ class TrackerCollector(Collector):
             "writer_queue": ("Jobs that wait for the writer.", store.writer.waiting),
             "body_bytes": ("Bytes of request bodies in memory.", self._ingest.limits.budget.taken),
             "decoder_stuck_streams": ("Streams that this release cannot decode.", len(self._decoder.stuck)),
+            "stream_backlog": ("Streams of pods with bytes that are not decoded.", self._decoder.backlog()),
             "line_backlog": ("Lines of SDK runs that are durable and not decoded.", self._lines.backlog()),
             "line_decoder_stuck_spaces": ("Files of lines that this release cannot decode.", len(self._lines.stuck)),
             "requests_in_progress": ("Requests at the plain doors.", http.IN_PROGRESS.count),

@@ -50,11 +50,11 @@ def data(release: Release, secret: str) -> dict[str, str]:
 
 
 def wait_for_runs(release: Release) -> None:
-    """Return when the API server takes Runs, which is a moment after their resource is established."""
+    """Return when the API server takes Runs and knows their fields, which is a moment after they are established."""
 
     def look() -> tuple[bool | None, str]:
         try:
-            release.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(RUN))
+            release.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(RUN))
         except ClusterError as error:
             return None, str(error)
         return True, ""

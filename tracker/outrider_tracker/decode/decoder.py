@@ -31,6 +31,10 @@ class Decoder(Worker):
         self._publish = publish
         self.stuck: set[int] = set()
 
+    def backlog(self) -> int:
+        """Streams with bytes that are not decoded; one whose last line has no end yet is one of them."""
+        return len(self._store.readers.read(lambda connection: connection.execute(PENDING).fetchall()))
+
     def _round(self) -> bool:
         """One step of every pending stream, events first. Whether any of them moved."""
         with self._store.readers.snapshot() as connection:

@@ -230,7 +230,9 @@ def test_lines_are_decoded_once_however_they_come(store: Store, decoder: Decoder
 def test_malformed_and_unknown_lines_are_counted_and_kept(store: Store, decoder: Decoder) -> None:
     """The raw stream holds them; others go on."""
     append(store, stream("e", "events"), named("e", 0, b'garbage\n{"type":"later"}\n' + warning("good")))
+    assert decoder.backlog() == 1
     decoder.drain()
+    assert decoder.backlog() == 0
     row = store.readers.read(lambda connection: connection.execute("SELECT malformed, unknown FROM stream").fetchone())
     assert (row, told(store)) == ((1, 1), ["good"])
     assert store.reader.read_bytes(1, 0, 0, 7).data == b"garbage"

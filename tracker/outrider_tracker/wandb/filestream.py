@@ -228,14 +228,14 @@ def read(body: bytes | bytearray) -> _Body:
     try:
         return _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        refused: Exception = error
+        refused = str(error)  # not the error: it would hold the body until garbage is looked for
     try:
         # Half of a surrogate pair is valid JSON, which the fast reader refuses: a user's text may hold one. Nothing
         # else is worth the slow one, which lets nobody else run meanwhile.
         if _SURROGATE.search(body) is not None:
             return msgspec.convert(json.loads(body, parse_constant=_no_number), _Body)
     except (ValueError, RecursionError) as error:
-        refused = error
+        refused = str(error)
     raise RefusedError(contract.ERROR_FRAME, f"the request's body is no post of a run: {refused}")
 
 

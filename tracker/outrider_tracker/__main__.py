@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from outrider_tracker import __version__, commands, failpoints, garbage
+from outrider_tracker import __version__, arenas, commands, failpoints, garbage
 from outrider_tracker.app import Settings, Tracker
 from outrider_tracker.auth.entities import EntityMap
 from outrider_tracker.auth.jwks import KeySet, fetch
@@ -49,6 +49,7 @@ def default_data() -> Path:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
+    arenas.share()
     settings = Settings(
         data=chosen.data,
         cluster=_cluster(chosen),

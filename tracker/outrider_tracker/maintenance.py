@@ -5,10 +5,10 @@ Of normal priority: a thread that waits for a core while it holds the interprete
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from outrider_tracker.background import Background
 from outrider_tracker.log import say
 from outrider_tracker.store import feed, files, sdk_runs, sdk_stream
 from outrider_tracker.store.compaction import compact_lines
@@ -22,8 +22,8 @@ SEAL_BYTES: Final = 8 << 20
 STALLED: Final = 60.0  # between two rounds: the process was stopped, or its disk hung
 
 
-class Maintenance:
-    """Begins with `start`, ends with `close`."""
+class Maintenance(Background):
+    """A round after the other."""
 
     def __init__(
         self,
@@ -38,28 +38,17 @@ class Maintenance:
 
         `serving`: whether clients' data is taken now; while it is not, nobody's silence counts against a run.
         """
+        super().__init__("maintenance")
         self._store = store
         self._interval = interval
         self._seal_bytes = seal_bytes
         self._chores = chores
         self._serving = serving
         self._last_round = store.clock()
-        self._stop = threading.Event()
         self._slow_since = float("-inf")
         self.sealed_streams = 0
         self.sealed_series = 0
         self.joined_blocks = 0
-        self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
-
-    def start(self) -> None:
-        """Begins the rounds."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends after the work at hand."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def round(self) -> None:
         """One round, in the caller's thread."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable
 
 from outrider_tracker import failpoints
 from outrider_tracker.decode import events
-from outrider_tracker.decode.steps import Here, Steps
+from outrider_tracker.decode.steps import Steps
 from outrider_tracker.decode.stream_step import PENDING, PendingStream, StreamStep
 from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
@@ -26,14 +26,13 @@ class Decoder(Worker):
     """A thread that decodes whatever is pending. `wake` after each append; it also looks at its start."""
 
     def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None], steps: Steps | None = None) -> None:
-        super().__init__(store, "decoder")
-        self._steps = steps or Here(store.readers, store.objects)
+        super().__init__(store, "decoder", steps)
         self._publish = publish
         self.stuck: set[int] = set()
 
     def backlog(self) -> int:
         """Streams with bytes that are not decoded; one whose last line has no end yet is one of them."""
-        return len(self._store.readers.read(lambda connection: connection.execute(PENDING).fetchall()))
+        return int(self._store.readers.read(lambda c: c.execute(f"SELECT count(*) FROM ({PENDING})").fetchone())[0])  # noqa: S608
 
     def _round(self) -> bool:
         """One step of every pending stream, events first. Whether any of them moved."""

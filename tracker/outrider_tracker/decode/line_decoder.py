@@ -16,7 +16,7 @@ from typing import Final
 from outrider_tracker import failpoints
 from outrider_tracker.decode.line_lag import LineLag
 from outrider_tracker.decode.line_step import LineStep
-from outrider_tracker.decode.steps import Here, Steps
+from outrider_tracker.decode.steps import Steps
 from outrider_tracker.decode.worker import Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
@@ -34,8 +34,7 @@ class LineDecoder(Worker):
     """A thread that decodes whatever is pending. `wake` after each append; it also looks at its start."""
 
     def __init__(self, store: Store, publish: Callable[[Iterable[Hashable]], None], steps: Steps | None = None) -> None:
-        super().__init__(store, "line-decoder", POLL_SECONDS)
-        self._steps = steps or Here(store.readers, store.objects)
+        super().__init__(store, "line-decoder", steps, POLL_SECONDS)
         self._publish = publish
         self.stuck: set[int] = set()
         self.lag = LineLag()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Final
 
+from outrider_tracker.background import Background
 from outrider_tracker.decode.process import DecodingAwayError
+from outrider_tracker.decode.steps import Here, Steps
 from outrider_tracker.log import say
 from outrider_tracker.store import decoded
 from outrider_tracker.store.errors import StorageFullError, StoreBrokenError
@@ -18,24 +20,21 @@ RETRY_SECONDS: Final = 1.0
 REST: Final = 2.0  # times as long as a portion took, while several tenants write: they wait less for the interpreter
 
 
-class Worker(ABC):
-    """Rounds until nothing moves, then waits to be woken, or for `poll` seconds. Its first round needs no waking.
+class Worker(Background):
+    """Rounds until nothing moves, then waits to be woken, or for `poll` seconds. Its first round needs no waking: what
+    an earlier process left is decoded first.
 
-    `name` is the thread's, and (with _ for -) begins its events in the log.
+    `name` is the thread's, and (with _ for -) begins its events in the log. Without `steps` its thread makes them.
     """
 
-    def __init__(self, store: Store, name: str, poll: float | None = None) -> None:
+    def __init__(self, store: Store, name: str, steps: Steps | None, poll: float | None = None) -> None:
+        super().__init__(name)
         self._store = store
+        self._steps = steps or Here(store.readers, store.objects)
         self._event = f"{name.replace('-', '_')}.waits"
         self._poll = poll
         self._wanted = threading.Event()
-        self._stop = threading.Event()
         self._wanted.set()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begins; what an earlier process left is decoded first."""
-        self._thread.start()
 
     def wake(self) -> None:
         """Something was appended."""
@@ -45,8 +44,7 @@ class Worker(ABC):
         """Ends after the steps at hand."""
         self._stop.set()
         self._wanted.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
 
     def drain(self) -> None:
         """Decodes all that is pending now, in the caller's thread."""

@@ -10,10 +10,10 @@ pages long (store/database.py), the commit does the little that is left by itsel
 from __future__ import annotations
 
 import sqlite3
-import threading
 from pathlib import Path
 from typing import Final
 
+from outrider_tracker.background import Background
 from outrider_tracker.log import say
 from outrider_tracker.store.database import connect
 from outrider_tracker.store.writer import Writer
@@ -24,24 +24,13 @@ SHORTEST: Final = 0.25  # seconds between two rounds
 LONGEST: Final = 4.0
 
 
-class Checkpointer:
-    """Begins with `start`, ends with `close`."""
+class Checkpointer(Background):
+    """A round after the other."""
 
     def __init__(self, database: Path, writer: Writer) -> None:
+        super().__init__("checkpoints")
         self._database = database
         self._writer = writer
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
-
-    def start(self) -> None:
-        """Begins the rounds."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends after the round at hand."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def _run(self) -> None:
         connection = connect(self._database)

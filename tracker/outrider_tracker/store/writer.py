@@ -76,7 +76,6 @@ class Writer:
         self.broken: StoreBrokenError | None = None
         self._closed = False
         self._gate = threading.Condition()
-        self._seen: dict[str, float] = {}  # tenants by the time of their last job, the latest last
         self._shared_at = -SHARED_FOR
         self._latest = self._other = ("", -SHARED_FOR)  # who wrote last, and when somebody else did
         self.commits = 0
@@ -194,11 +193,7 @@ class Writer:
             if tenant != self._latest[0]:
                 self._other = self._latest
             self._latest = tenant, now
-            self._seen.pop(tenant, None)
-            self._seen[tenant] = now
-        while self._seen and (eldest := next(iter(self._seen))) and self._seen[eldest] < now - SHARED_FOR:
-            del self._seen[eldest]
-        shared = len(self._seen) > 1
+        shared = self._other[1] >= now - SHARED_FOR
         if shared:
             self._shared_at = now
         return shared

@@ -15,7 +15,6 @@ from typing import Any
 import psutil
 import pytest
 
-from outrider_tracker.core.frames import DataFrame, StreamFrame
 from outrider_tracker.decode import process
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.decode.process import DecodingAwayError, DecodingFailedError, DecodingProcess
@@ -27,8 +26,8 @@ from outrider_tracker.store.line_blocks import LineFile
 from outrider_tracker.store.lines import LineBatch
 from outrider_tracker.store.store import Store
 from tests.integration.tracker.process import until
+from tests.unit.tracker.decode.test_decoding import named, stream
 from tests.unit.tracker.store.test_conformance import append
-from tests.unit.tracker.store.test_conformance import data as frame_of
 from tests.unit.tracker.store.test_conformance import store as store  # noqa: PLC0414  the fixture
 
 NOW, MOST = 1_700_000_000.0, 1e9
@@ -107,9 +106,7 @@ def test_streams_mean_there_what_they_mean_here(store: Store, decoding: Decoding
     }
     for kind, records in sent.items():
         raw = b"".join(json.dumps(record).encode() + b"\n" for record in records)
-        whole = frame_of(0, raw)
-        frame = DataFrame(kind, 0, 0, whole.length, whole.coding, whole.crc, whole.payload)
-        append(store, StreamFrame(kind, {"kind": kind, "container": "c", "start": 0, "path": kind}), frame)
+        append(store, stream(kind, kind), named(kind, 0, raw))
     here = Here(store.readers, store.objects)
     found = {pending.kind: decoding.of_stream(pending, NOW, MOST) for pending in streams(store)}
     assert found == {pending.kind: here.of_stream(pending, NOW, MOST) for pending in streams(store)}
@@ -172,9 +169,7 @@ def test_a_place_without_a_step_is_told_as_it_is(store: Store, decoding: Decodin
     store.writer.run(lambda connection: connection.execute("UPDATE line_block SET data = x'00'"))
     with pytest.raises(DecodingFailedError, match="error"):
         decoding.of_lines(places(store)[0], NOW, MOST)
-    whole = frame_of(0, b"{}\n{}\n")
-    frame = DataFrame("m", 0, 0, whole.length, whole.coding, whole.crc, whole.payload)
-    append(store, StreamFrame("m", {"kind": "metrics", "container": "c", "start": 0, "path": "m"}), frame)
+    append(store, stream("m", "metrics"), named("m", 0, b"{}\n{}\n"))
     store.writer.run(lambda connection: connection.execute("UPDATE frame SET start = 3"))
     with pytest.raises(DecodingAwayError, match="lacks the bytes from 0 to 3"):
         decoding.of_stream(streams(store)[0], NOW, MOST)

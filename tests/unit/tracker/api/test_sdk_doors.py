@@ -114,8 +114,8 @@ class TestTheList:
 
     async def test_filters(self, store: Store, make: Make) -> None:
         make("a1", display_name="Proud-Otter", sweep="s1")
-        make("b2", group_name="ablation", state=State.FINISHED)
-        make("c3", project="other")
+        make("b2", display_name="calm-heron", group_name="ablation", state=State.FINISHED)
+        make("c3", project="other", display_name="swift-lynx")
 
         def names(**chosen: Any) -> list[str]:
             return sorted(
@@ -264,7 +264,7 @@ class TestTheOnlyOneOfARun:
         self, store: Store, make: Make, home: Run
     ) -> None:
         make("lone", run_id=home.id, display_name="Proud-Otter", group_name="ablation")
-        make("free")
+        make("free", display_name="calm-heron")
 
         def ids(**chosen: Any) -> set[str]:
             return {
@@ -277,7 +277,7 @@ class TestTheOnlyOneOfARun:
         assert ids(q="otter") == ids(q="ablation") == ids(q="job-1") == {"job-1"}
         assert ids(q="misty") == set()
         assert ids(kind="sdk") == {"lone", "free"}
-        make("second", run_id=home.id)
+        make("second", run_id=home.id, display_name="swift-lynx")
         assert ids() == {"job-1", "free", "lone", "second"}
         assert ids(q="otter") == {"lone"}
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-import msgspec
 from starlette.responses import Response
 
+from outrider_tracker.core import jsontext
 from outrider_tracker.core.principals import Person
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.store.interfaces import ReadStore
@@ -68,9 +67,4 @@ class Services:
 
 
 def _answer(value: Any) -> Response:
-    """The JSON of a value without NaN and infinities."""
-    try:
-        body = msgspec.json.encode(value)
-    except (OverflowError, UnicodeEncodeError):  # integers beyond 64 bits, half characters: rare, and JSON all the same
-        body = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
-    return Response(body, media_type="application/json")
+    return Response(jsontext.encode(value), media_type="application/json")

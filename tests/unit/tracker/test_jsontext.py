@@ -1,8 +1,9 @@
-"""Two objects' texts made one."""
+"""JSON for the store and for answers; two objects' texts made one."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -41,3 +42,19 @@ def test_halves_of_surrogate_pairs(under: dict[str, Any], over: dict[str, Any]) 
 def test_nested(depth: int) -> None:
     deep = '{"a":' * depth + "1" + "}" * depth
     assert jsontext.joined("{}", deep) == deep
+
+
+HALVES = st.sampled_from(["\ud800", "a\udfff", "\udc00\ud800"])
+ANSWERS = st.dictionaries(st.text() | HALVES, VALUES | HALVES | st.integers(min_value=1 << 64), max_size=4)
+
+
+@given(ANSWERS, ANSWERS)
+def test_an_answer_and_its_portions_are_read_as_they_were(whole: dict[str, Any], part: dict[str, Any]) -> None:
+    """Whichever of them holds what only the slow writer can write."""
+    keys = {key: jsontext.portion(value) for key, value in part.items()}
+    assert json.loads(jsontext.encode({"keys": keys, "rest": [whole]})) == {"keys": part, "rest": [whole]}
+
+
+def test_a_portion_has_texts_for_what_json_lacks() -> None:
+    found = jsontext.encode([jsontext.portion({"last": [math.nan, -math.inf, 1.5]})])
+    assert found == b'[{"last":["NaN","-Infinity",1.5]}]'

@@ -85,10 +85,10 @@ def read_question(body: bytes) -> Question:
 def _answer(engine: Engine, body: bytes, context: Context) -> Response:
     """All of it in the pool: question and answer may be large, and the event loop is everybody's.
 
-    The JSON is such that any reader takes it: numbers that it lacks become texts, as W&B does it.
+    The JSON is such that any reader takes it: resolvers give texts for numbers that it lacks, as W&B does it.
     """
     found = engine.answer(read_question(body), context)
-    text = jsontext.write(found.body).encode()
+    text = jsontext.encode(found.body)
     response = Response(text, found.status, media_type="application/json", headers={"Cache-Control": "no-store"})
     if found.retry_after is not None:
         response.headers["Retry-After"] = str(found.retry_after)

@@ -211,6 +211,12 @@ class TestFilestream:
         wire.rows(run, 0, '{"_step":0,"a":NaN,"b":Infinity,"c":-Infinity}')
         found = wire.ask(STATE, entity=ENTITY, project=PROJECT, name=run)
         assert found["project"]["run"]["historyLineCount"] == 1
+        text = (
+            "query ($e: String, $p: String!, $r: String!) "
+            "{ project(name: $p, entityName: $e) { run(name: $r) { historyKeys } } }"
+        )
+        keys = wire.ask(text, e=ENTITY, p=PROJECT, r=run)["project"]["run"]["historyKeys"]["keys"]
+        assert {name: keys[name]["previousValue"] for name in "abc"} == {"a": "NaN", "b": "Infinity", "c": "-Infinity"}
 
     def test_the_end(self, wire: Wire) -> None:
         run = wire.begin()

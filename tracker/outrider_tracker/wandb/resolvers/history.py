@@ -130,7 +130,8 @@ def parquet_history(parent: RunNode, _info: Info, liveKeys: list[str]) -> Node: 
 
 def history_keys(parent: RunNode, _info: Info) -> Node:
     """Which keys there are, of which types, and the last step: a client scans history no further."""
-    return parent.context.read(lambda connection: read_rows.key_statistics(connection, parent.run.id))
+    found = parent.context.read(lambda connection: read_rows.key_statistics(connection, parent.run.id))
+    return {**found, "keys": {key: jsontext.portion(entry) for key, entry in found["keys"].items()}}
 
 
 def system_metrics(parent: RunNode, _info: Info) -> Node:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.compat.conftest import Area
 from tests.compat.sdk import Sdk, hasty_tracker
-from tests.integration.tracker.process import KEY, until
+from tests.integration.tracker.process import KEY, TrackerProcess, until
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -62,9 +62,17 @@ def test_preempting_and_yet_done(made: dict[str, Any]) -> None:
     assert made["runs"]["preempting-but-done"]["state"] == "finished"
 
 
-def test_alert(made: dict[str, Any]) -> None:
-    """Every form is accepted, and the run goes on."""
-    assert made["runs"]["alerts"]["state"] == "finished"
+def test_alert(made: dict[str, Any], tracker: TrackerProcess) -> None:
+    """Every form arrives with its level; one of a title that comes again too soon does not. No client reads them."""
+    run = made["runs"]["alerts"]
+    assert run["state"] == "finished"
+    answer = tracker.client.get(f"/api/v1/runs/{'/'.join(run['path'])}/alerts").raise_for_status()
+    assert [(each["title"], each["text"], each["severity"]) for each in reversed(answer.json()["items"])] == [
+        ("Low accuracy", "It fell to 0.1", "WARN"),
+        ("Plain", "no level", "INFO"),
+        ("Text level", "as a word", "ERROR"),
+        ("Duration", "a timedelta", "INFO"),
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -193,8 +193,8 @@ def test_a_crowd_of_one_tenant(tracker: TrackerProcess, folder: Path, world: Wor
 def decoded(tracker: TrackerProcess) -> None:
     """Waits until nothing is left to be done of what was taken.
 
-    A run whose decoded lines are written over is decoded anew, and hostile rows of ten minutes take minutes: others have
-    their turns meanwhile.
+    A run whose decoded lines are written over is decoded anew, and hostile rows of ten minutes take minutes: others
+    have their turns meanwhile.
     """
     until(
         lambda: not tracker.process.is_alive() or backlog(tracker.base) == 0, "what was taken is decoded", CALM_SECONDS

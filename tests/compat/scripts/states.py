@@ -47,6 +47,7 @@ run.alert(title="Low accuracy", text="It fell to 0.1", level=wandb.AlertLevel.WA
 run.alert(title="Plain", text="no level")
 run.alert("Text level", "as a word", level="ERROR")
 run.alert("Duration", "a timedelta", level="INFO", wait_duration=timedelta(minutes=5))
+run.alert("Duration", "too soon after the last of that title", level="INFO", wait_duration=timedelta(minutes=5))
 run.finish()
 
 try:

@@ -7,14 +7,18 @@ goes on.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Hashable, Iterable
 
+from outrider_sidecar import contract
 from outrider_tracker import failpoints
 from outrider_tracker.decode import events
 from outrider_tracker.decode.steps import Steps
 from outrider_tracker.decode.stream_step import PENDING, PendingStream, StreamStep
-from outrider_tracker.decode.worker import Worker
+from outrider_tracker.decode.turns import Turns
+from outrider_tracker.decode.worker import MOMENT, Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import FEED, run_topic
 from outrider_tracker.store import decoded
@@ -29,23 +33,31 @@ class Decoder(Worker):
         super().__init__(store, "decoder", steps)
         self._publish = publish
         self.stuck: set[int] = set()
+        self._streams = Turns[PendingStream](
+            lambda each: each.entity, lambda each: each.stream, lambda each: each.kind == contract.KIND_EVENTS
+        )
 
     def backlog(self) -> int:
         """Streams with bytes that are not decoded; one whose last line has no end yet is one of them."""
         return int(self._store.readers.read(lambda c: c.execute(f"SELECT count(*) FROM ({PENDING})").fetchone())[0])  # noqa: S608
 
     def _round(self) -> bool:
-        """One step of every pending stream, events first. Whether any of them moved."""
-        with self._store.readers.snapshot() as connection:
-            rows = connection.execute(PENDING).fetchall()
+        """See Worker; of each tenant, events first."""
         moved = False
-        for row in rows:
-            pending = PendingStream(*row)
-            if pending.stream not in self.stuck:
-                moved = self._safely(pending) or moved
+        end = time.monotonic() + MOMENT
+        for pending in itertools.chain.from_iterable(self._streams.order(self._store.readers.read(self._ready))):
+            self._streams.had(pending)
+            moved = self._safely(pending) or moved
             if self._stop.is_set():
                 return False
+            if moved and time.monotonic() > end:
+                break
         return moved
+
+    def _ready(self, connection: sqlite3.Connection) -> list[PendingStream]:
+        keeping = {keeper.owner for keeper in decoded.keepers(connection)}
+        found = [PendingStream(*row) for row in connection.execute(PENDING)]
+        return [each for each in found if each.source not in keeping and each.stream not in self.stuck]
 
     def _safely(self, pending: PendingStream) -> bool:
         """What this release cannot decode stops its own stream only; the raw bytes stay, a restart tries again."""

@@ -8,7 +8,9 @@ decoded with that block. Lines that were decoded and are overwritten make the ru
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
 from typing import Final
@@ -17,7 +19,8 @@ from outrider_tracker import failpoints
 from outrider_tracker.decode.line_lag import LineLag
 from outrider_tracker.decode.line_step import LineStep
 from outrider_tracker.decode.steps import Steps
-from outrider_tracker.decode.worker import Worker
+from outrider_tracker.decode.turns import Turns
+from outrider_tracker.decode.worker import MOMENT, Worker
 from outrider_tracker.log import say
 from outrider_tracker.notifier import sdk_run_topic
 from outrider_tracker.store import decoded
@@ -38,6 +41,7 @@ class LineDecoder(Worker):
         self._publish = publish
         self.stuck: set[int] = set()
         self.lag = LineLag()
+        self._places = Turns[Pending](lambda place: place.entity, lambda place: place.space)
 
     def drain(self) -> None:
         """Decodes all that is pending now, in the caller's thread; nobody is behind any more then."""
@@ -51,12 +55,12 @@ class LineDecoder(Worker):
             return backlog(connection) + decoded.waiting(connection)
 
     def _round(self) -> bool:
-        """One step of every pending space. Whether any of them moved."""
+        """See Worker."""
         moved = False
         waiting: list[_Waiting] = []
-        for place in self._store.readers.read(pending):
-            if place.space in self.stuck:
-                continue
+        end = time.monotonic() + MOMENT
+        for place in itertools.chain.from_iterable(self._places.order(self._store.readers.read(self._ready))):
+            self._places.had(place)
             step = self._read(place)
             if step is not None:
                 waiting.append((place, step, self._submit(place, step)))
@@ -64,7 +68,13 @@ class LineDecoder(Worker):
                 moved = self._finish(waiting) or moved
             if self._stop.is_set():
                 return False
+            if moved and time.monotonic() > end:
+                break
         return self._finish(waiting) or moved
+
+    def _ready(self, connection: sqlite3.Connection) -> list[Pending]:
+        keeping = {keeper.run for keeper in decoded.keepers(connection)}
+        return [place for place in pending(connection) if place.run not in keeping and place.space not in self.stuck]
 
     def _submit(self, place: Pending, step: LineStep) -> Future[bool]:
         return self._store.writer.submit(lambda connection: _write(connection, place, step))

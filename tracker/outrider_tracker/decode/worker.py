@@ -5,18 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
+from functools import partial
 from typing import Final
 
 from outrider_tracker.background import Background
 from outrider_tracker.decode.process import DecodingAwayError
 from outrider_tracker.decode.steps import Here, Steps
+from outrider_tracker.decode.turns import Turns
 from outrider_tracker.log import say
 from outrider_tracker.store import decoded
+from outrider_tracker.store.decoded import Keeper
 from outrider_tracker.store.errors import StorageFullError, StoreBrokenError
 from outrider_tracker.store.store import Store
 from outrider_tracker.store.writer import WriterBusyError, WriterClosedError
 
 RETRY_SECONDS: Final = 1.0
+MOMENT: Final = 0.25  # seconds after which a round, or spreading, gives way to the other one
 REST: Final = 2.0  # times as long as a portion took, while several tenants write: they wait less for the interpreter
 
 
@@ -33,6 +37,7 @@ class Worker(Background):
         self._steps = steps or Here(store.readers, store.objects)
         self._event = f"{name.replace('-', '_')}.waits"
         self._poll = poll
+        self._keepers = Turns[Keeper](lambda keeper: keeper.tenant, lambda keeper: keeper.owner)
         self._wanted = threading.Event()
         self._wanted.set()
 
@@ -48,25 +53,35 @@ class Worker(Background):
 
     def drain(self) -> None:
         """Decodes all that is pending now, in the caller's thread."""
-        moved = True
-        while moved and not self._stop.is_set():
-            # What earlier steps kept comes first: points of a series are written in their order.
-            self._spread()
+        going = True
+        while going and not self._stop.is_set():
             moved = self._round()
+            going = self._spread() or moved
 
-    def _spread(self) -> None:
-        """Writes what is kept, portion by portion: others have their turn with the writer in between."""
-        if not self._store.readers.read(decoded.waiting):
-            return
-        begun = time.monotonic()
-        while self._store.writer.run(decoded.spread) and not self._stop.is_set():
-            if self._store.writer.shared:
-                self._stop.wait(REST * (time.monotonic() - begun))
-            begun = time.monotonic()
+    def _spread(self) -> bool:
+        """Writes for a moment what is kept, portion by portion: others have their turn with the writer in between.
+        Whether there was any.
+        """
+        waiting = {keeper.owner: keeper for keeper in self._store.readers.read(decoded.keepers)}
+        some = bool(waiting)
+        end = time.monotonic() + MOMENT
+        while waiting and not self._stop.is_set():
+            for keeper in self._keepers.order(waiting.values())[0]:
+                begun = time.monotonic()
+                self._keepers.had(keeper)
+                if not self._store.writer.run(partial(decoded.spread, owner=keeper.owner)):
+                    del waiting[keeper.owner]
+                if self._store.writer.shared:
+                    self._stop.wait(REST * (time.monotonic() - begun))
+            if time.monotonic() > end:
+                break
+        return some
 
     @abstractmethod
     def _round(self) -> bool:
-        """A step of everything that is pending. Whether anything moved."""
+        """A step of what is pending, tenant by tenant, but of whoever owns something that is kept: its points are
+        written in their order. Whether anything moved; if so it may end after a moment, otherwise all had their turn.
+        """
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -12,11 +12,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from outrider_tracker.store import points
 from outrider_tracker.store.found import KeyCount, Portion, Prepared, read_portion
 
+REMOVED_AT_ONCE: Final = 100  # portions
 SWEEP_SECONDS: Final = 0.003  # of the writer's time, after which one sweep is over
 MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
 
@@ -75,12 +77,43 @@ def put(connection: sqlite3.Connection, owner: int, prepared: Prepared) -> None:
         _write(connection, owner, prepared.whole)
 
 
-def spread(connection: sqlite3.Connection) -> bool:
-    """Writes the oldest portion that is kept. Whether another one waits."""
-    rows = connection.execute("SELECT id, owner, data FROM kept ORDER BY id LIMIT 2").fetchall()
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Who owns portions that are kept. `tenant`: its entity, "" if its run is gone. `run`: the SDK run whose it is."""
+
+    owner: int
+    tenant: str
+    run: int | None
+
+
+def keepers(connection: sqlite3.Connection) -> list[Keeper]:
+    """All of them; costs by their number, not by that of their portions."""
+    rows = connection.execute(
+        "WITH RECURSIVE keeper (owner) AS (SELECT min(owner) FROM kept UNION ALL "
+        "SELECT (SELECT min(kept.owner) FROM kept WHERE kept.owner > keeper.owner) FROM keeper "
+        "WHERE owner IS NOT NULL) "
+        "SELECT owner, coalesce(source.entity, project.entity, ''), decoding.run FROM keeper "
+        "LEFT JOIN source ON source.id = owner LEFT JOIN decoding ON decoding.id = -owner "
+        "LEFT JOIN sdk_run ON sdk_run.id = decoding.run LEFT JOIN project ON project.id = sdk_run.project "
+        "WHERE owner IS NOT NULL"
+    )
+    return [Keeper(*row) for row in rows]
+
+
+def spread(connection: sqlite3.Connection, owner: int) -> bool:
+    """Writes the oldest portion that is kept of an owner. Whether another one waits.
+
+    Of a decoding that was given up portions are only removed.
+    """
+    if owner < 0 and connection.execute("SELECT 1 FROM decoding WHERE id = ? AND run IS NULL", (-owner,)).fetchone():
+        gone = connection.execute(
+            "DELETE FROM kept WHERE id IN (SELECT id FROM kept WHERE owner = ? LIMIT ?)", (owner, REMOVED_AT_ONCE)
+        )
+        return gone.rowcount == REMOVED_AT_ONCE
+    rows = connection.execute("SELECT id, data FROM kept WHERE owner = ? ORDER BY id LIMIT 2", (owner,)).fetchall()
     if not rows:
         return False
-    number, owner, data = rows[0]
+    number, data = rows[0]
     _write(connection, owner, read_portion(data))
     connection.execute("DELETE FROM kept WHERE id = ?", (number,))
     return len(rows) > 1

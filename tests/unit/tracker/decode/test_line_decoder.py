@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from outrider_tracker.decode import line_decoder, line_step
+from outrider_tracker.decode import line_decoder, line_step, worker
 from outrider_tracker.decode.line_decoder import LineDecoder
 from outrider_tracker.decode.line_step import LineStep
 from outrider_tracker.notifier import sdk_run_topic
@@ -44,10 +44,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def append(store: Store, first: int, *values: float, file: LineFile = LineFile.HISTORY) -> None:
+def append(store: Store, first: int, *values: float, file: LineFile = LineFile.HISTORY, run: int = 1) -> None:
     """Rows with steps from `first` on."""
     batch = LineBatch(file, "", first, [f'{{"_step":{first + at},"x":{value}}}' for at, value in enumerate(values)])
-    store.writer.run(lambda connection: lines.append_lines(connection, 1, 0, batch, assign_steps=False, now=NOW))
+    store.writer.run(lambda connection: lines.append_lines(connection, run, 0, batch, assign_steps=False, now=NOW))
 
 
 def values(store: Store) -> list[float]:
@@ -228,7 +228,10 @@ class TestWideRows:
         wide(store, 0, self.KEYS)
         place, step = begun(store)
         assert store.writer.run(lambda connection: line_decoder._write(connection, place, step))
-        assert store.writer.run(decoded.spread)
+        with store.readers.snapshot() as connection:
+            (keeper,) = decoded.keepers(connection)
+        assert (keeper.tenant, keeper.run) == ("e", 1)
+        assert store.writer.run(lambda connection: decoded.spread(connection, keeper.owner))
         with store.readers.snapshot() as connection:
             assert len(key_statistics(connection, 1)["keys"]) == self.KEYS + 1
         assert 0 < len(all_values(store)) < self.KEYS
@@ -248,3 +251,74 @@ class TestWideRows:
         with store.readers.snapshot() as connection:
             assert connection.execute("SELECT DISTINCT key FROM series").fetchall() == [("x",)]
             assert decoded.waiting(connection) == 0
+
+
+class TestTurns:
+    """One tenant brings more than can be decoded at once; what another one logs meanwhile does not wait for it."""
+
+    KEYS = 4 * DIRECT
+
+    @pytest.fixture(autouse=True)
+    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every moment is over when it begins: what counts is the order."""
+        monkeypatch.setattr(worker, "MOMENT", 0.0)
+        monkeypatch.setattr(line_decoder, "MOMENT", 0.0)
+
+    def begin(self, store: Store, run: int, entity: str) -> None:
+        """A run of an entity's project."""
+
+        def made(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR IGNORE INTO project (entity, name, created) VALUES (?, 'q', 0)", (entity,))
+            connection.execute(
+                "INSERT INTO sdk_run (id, project, name, display_name, created, updated, heartbeat) "
+                "VALUES (?, (SELECT id FROM project WHERE entity = ? AND name = 'q'), 'r' || ?, '', 0, 0, 0)",
+                (run, entity, run),
+            )
+
+        store.writer.run(made)
+
+    def order(self, store: Store, light: int) -> list[tuple[Any, int]]:
+        """Decodes all; `light` logs its first row when the first of the others has moved. Who moved when, and how many
+        portions were kept then.
+        """
+        moved: list[tuple[Any, int]] = []
+
+        def publish(topics: Any) -> None:
+            if not moved:
+                append(store, 0, 5.0, run=light)
+            moved.extend((topic, store.readers.read(decoded.waiting)) for topic in topics)
+
+        decoder = LineDecoder(store, publish)
+        decoder.drain()
+        assert decoder.backlog() == 0
+        return moved
+
+    def test_portions_of_a_wide_row(self, store: Store) -> None:
+        self.begin(store, 2, "light")
+        wide(store, 0, self.KEYS)
+        moved = self.order(store, 2)
+        assert [kept > 0 for topic, kept in moved if topic == sdk_run_topic(2)] == [True]
+        assert len(all_values(store)) == self.KEYS
+
+    def test_many_runs(self, store: Store) -> None:
+        self.begin(store, 100, "light")
+        for run in range(10, 50):
+            self.begin(store, run, "e")
+            append(store, 0, 1.0, run=run)
+        moved = [topic for topic, _ in self.order(store, 100)]
+        assert len(moved) == 41
+        assert moved.index(sdk_run_topic(100)) <= 2 * line_decoder._AT_ONCE
+
+    def test_what_was_kept_of_a_run_that_starts_over_is_not_written(self, store: Store) -> None:
+        wide(store, 0, self.KEYS)
+        place, step = begun(store)
+        store.writer.run(lambda connection: line_decoder._write(connection, place, step))
+        append(store, 0, 5.0)
+        with store.readers.snapshot() as connection:
+            (keeper,) = decoded.keepers(connection)
+        assert keeper.run is None
+        while store.writer.run(lambda connection: decoded.spread(connection, keeper.owner)):
+            pass
+        with store.readers.snapshot() as connection:
+            assert decoded.waiting(connection) == 0
+            assert connection.execute("SELECT count(*) FROM series").fetchone() == (0,)

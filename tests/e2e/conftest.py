@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.e2e.kube import Kube, wait_for
+from tests.e2e.pair import Pair
 from tests.e2e.product import Product, Tracker
 from tests.e2e.recorder import Recorder
 from tools import images
@@ -54,3 +55,20 @@ def ns(product: Product) -> Iterator[str]:
 def restricted_ns(product: Product) -> Iterator[str]:
     """A namespace that enforces Pod Security "restricted"."""
     yield from _namespace(product, "restricted")
+
+
+@pytest.fixture
+def start(product: Product, ns: str, restricted_ns: str) -> Callable[..., Pair]:
+    """Starts an example in both forms and waits until all ranks train."""
+
+    def go(example: str = "torchrun-ddp", **environment: str) -> Pair:
+        jobs = [
+            product.start(ns, example, environment),
+            product.start(restricted_ns, example, environment, restricted=True),
+        ]
+        pair = Pair(product, jobs)
+        pair.each(product.wait_joined)
+        pair.remember()
+        return pair
+
+    return go

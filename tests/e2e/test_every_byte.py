@@ -1,70 +1,25 @@
 """Every byte that each rank wrote is at the tracker under its rank, once, whatever happens in the middle.
 
-Each scenario trains twice at once: as root without a securityContext, and as UID 1000 where Pod Security "restricted"
-is enforced. What is compared is the record that the training script keeps of itself.
+Each scenario is a pair of jobs at once. What is compared is the record that the training script keeps of itself. Ranks
+that fail have their bytes compared in test_failures.py.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import pytest
 
 from tests.e2e import faults
 from tests.e2e.kube import Obj, wait_for
-from tests.e2e.product import Product, names_of, state, uids
+from tests.e2e.pair import Pair
+from tests.e2e.product import Product, names_of, state
 
 pytestmark = pytest.mark.timeout(420)
 
 TRACKER_PORT = 8443
-
-
-@dataclass
-class Pair:
-    """The two jobs of a scenario."""
-
-    product: Product
-    jobs: list[Obj]
-
-    def each(self, act: Callable[[Obj], object]) -> None:
-        """Does something for both."""
-        for job in self.jobs:
-            act(job)
-
-    def pods(self) -> list[Obj]:
-        """The pods of both."""
-        return [pod for job in self.jobs for pod in self.product.pods_of(*names_of(job))]
-
-    def check(self, expected_state: str) -> None:
-        """Both ended in this state, and all of their bytes are there."""
-        for job, pod_uids in zip(self.jobs, self.pod_uids, strict=True):
-            run = self.product.wait_ended(job)
-            assert state(run) == expected_state, run["status"]
-            self.product.wait_bytes(run, pod_uids)
-
-    def remember(self) -> None:
-        """Keeps the pods' UIDs: some scenarios delete the pods."""
-        self.pod_uids = [uids(self.product.pods_of(*names_of(job))) for job in self.jobs]
-
-
-@pytest.fixture
-def start(product: Product, ns: str, restricted_ns: str) -> Callable[..., Pair]:
-    """Starts an example in both forms and waits until all ranks train."""
-
-    def go(example: str = "torchrun-ddp", **environment: str) -> Pair:
-        jobs = [
-            product.start(ns, example, environment),
-            product.start(restricted_ns, example, environment, restricted=True),
-        ]
-        pair = Pair(product, jobs)
-        pair.each(product.wait_joined)
-        pair.remember()
-        return pair
-
-    return go
 
 
 def test_normal_end(product: Product, start: Callable[..., Pair]) -> None:
@@ -79,16 +34,6 @@ def test_normal_end(product: Product, start: Callable[..., Pair]) -> None:
         assert [r["nodeRank"] for r in sorted(ranks, key=lambda r: r["rank"])] == [0, 0, 1, 1] or {
             r["nodeRank"] for r in ranks
         } == {0, 1}
-
-
-def test_a_rank_raises(start: Callable[..., Pair]) -> None:
-    """Rank 3's traceback arrives whole."""
-    start("rank-failure", PEERS_WAIT="3").check("Failed")
-
-
-def test_a_rank_is_killed_for_memory(start: Callable[..., Pair]) -> None:
-    """What rank 3 wrote until the kernel killed it arrives whole."""
-    start("oom", PEERS_WAIT="3").check("Failed")
 
 
 def test_deletion_with_grace(product: Product, start: Callable[..., Pair]) -> None:

@@ -5,10 +5,14 @@ How many seconds it takes is measured by bench/failure_latency.py; here the orde
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from tests.e2e.kube import Obj
-from tests.e2e.product import Product, names_of, state, uids
+from tests.e2e.pair import Pair
+from tests.e2e.product import Product, names_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -26,15 +30,31 @@ def main_container(pod: Obj) -> Obj:
         ("oom", "OOMKilled", "holding_mib="),
     ],
 )
-def test_named_while_the_peers_wait(product: Product, ns: str, example: str, reason: str, words: str) -> None:
-    """Rank, pod, node, reason and last lines are in the Run while pod 0's ranks still wait at that step."""
-    job = product.start(ns, example, {"PEERS_WAIT": "20"})
+def test_named_while_the_peers_wait(
+    product: Product, start: Callable[..., Pair], example: str, reason: str, words: str
+) -> None:
+    """Rank, pod, node, reason and last lines are in the Run while pod 0's ranks still wait at that step; what the rank
+    wrote until it died arrives whole.
+    """
+    pair = start(example, PEERS_WAIT="30")
+    pair.each(partial(named, product, reason=reason, words=words))
+    pair.check("Failed")
+    for job in pair.jobs:
+        status = product.wait_ended(job)["status"]
+        conditions = {c["type"]: c for c in status["conditions"]}
+        assert conditions["RankFailed"]["status"] == "True"
+        assert conditions["Complete"]["status"] == "True"
+        assert status["failure"]["rank"] == 3, "no victim may take the blame later on"
+
+
+def named(product: Product, job: Obj, reason: str, words: str) -> None:
+    """The Run says who failed first, and how."""
     run = product.wait_run(job, "the failure", lambda run: run.get("status", {}).get("failure"), 120)
-    pods = product.pods_of(*names_of(job))
-    failure, third = run["status"]["failure"], pods[1]
+    ns, name = names_of(job)
+    pods = product.pods_of(ns, name)
     assert "running" in main_container(pods[0]), "pod 0's ranks should still be waiting for their peer"
     run = product.wait_run(job, "its last words", lambda run: run["status"]["failure"].get("lastWords"), 10)
-    failure = run["status"]["failure"]
+    failure, third = run["status"]["failure"], pods[1]
     assert (failure["rank"], failure["pod"], failure["node"], failure["reason"]) == (
         3,
         third["metadata"]["name"],
@@ -44,10 +64,3 @@ def test_named_while_the_peers_wait(product: Product, ns: str, example: str, rea
     assert any(words in line for line in failure["lastWords"]), failure["lastWords"]
     table = product.cluster.kubectl("get", "orun", "-n", ns, "-o", "wide")
     assert f"rank 3 {reason}" in table, table
-    ended = product.wait_ended(job)
-    assert state(ended) == "Failed"
-    conditions = {c["type"]: c for c in ended["status"]["conditions"]}
-    assert conditions["RankFailed"]["status"] == "True"
-    assert conditions["Complete"]["status"] == "True"
-    assert ended["status"]["failure"]["rank"] == 3, "no victim may take the blame later on"
-    product.wait_bytes(ended, uids(pods))

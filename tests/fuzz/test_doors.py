@@ -33,8 +33,8 @@ SECONDS = float(os.environ.get("OUTRIDER_FUZZ_SECONDS", "7"))
 SOAK = SECONDS >= 60
 # What gates a change asks the same each time; the soak searches.
 SEED = os.environ.get("OUTRIDER_FUZZ_SEED") or (secrets.token_hex(4) if SOAK else "gate")
-BASELINE_SECONDS = 2.0  # before each turn
-TURN_SECONDS = 20.0
+BASELINE_SECONDS = 5.0 if SOAK else 2.0  # before each turn
+TURN_SECONDS = 60.0
 CALM_SECONDS = max(60.0, SECONDS / 2)
 MEMORY_MIB = 700  # budget for bodies (256), one decompression and one answer of each thread, and the idle process
 UPSERT = (

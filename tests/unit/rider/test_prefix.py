@@ -234,7 +234,6 @@ def printed(draw: st.DrawFn) -> tuple[list[str], str, str]:
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )

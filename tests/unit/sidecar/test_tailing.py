@@ -188,7 +188,7 @@ class Following(RuleBasedStateMachine):
 
 
 TestFollowing = Following.TestCase
-TestFollowing.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestFollowing.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_bytes_are_believed_only_behind_a_hole(tmp_path: Path) -> None:

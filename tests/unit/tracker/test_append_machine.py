@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -249,6 +249,4 @@ class Appends(RuleBasedStateMachine):
 
 
 TestAppends = Appends.TestCase
-TestAppends.settings = settings(
-    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestAppends.settings = settings(max_examples=20, stateful_step_count=25)

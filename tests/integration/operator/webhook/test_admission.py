@@ -49,7 +49,6 @@ def test_generated_pods_are_admitted_and_keep_their_class(
     @settings(
         max_examples=60,
         derandomize=True,
-        deadline=None,
         phases=[Phase.generate],
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -277,7 +277,7 @@ class TestDownloads:
         assert "sandbox" in response.headers["content-security-policy"]
         assert response.headers["content-disposition"].startswith('attachment; filename="_img src_x')
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @example(name=ACCEPTED[0])
     @example(name=ACCEPTED[1])
     @given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\x00"), min_size=1, max_size=60))

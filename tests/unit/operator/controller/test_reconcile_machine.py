@@ -140,5 +140,5 @@ class Reconcile(RuleBasedStateMachine):
                 self.ends[name] = status["state"], status["endTime"]
 
 
-Reconcile.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Reconcile.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 test_reconciling = Reconcile.TestCase

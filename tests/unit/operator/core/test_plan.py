@@ -262,7 +262,7 @@ def test_without_the_tracker_the_sidecars_last_words_are_the_collection() -> Non
 TEXT = st.text(max_size=400)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TEXT, max_size=40), st.integers(2, 60), TEXT, TEXT)
 def test_a_status_is_never_longer_than_16_kib(lines: list[str], failures: int, sentence: str, warning: str) -> None:
     """Whatever ranks write, whatever annotations say, however many fail."""
@@ -327,7 +327,6 @@ STAGES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STAGES)
 def test_no_order_of_observations_leads_out_of_a_terminal_state(stages: list[Any]) -> None:
     """Terminal states are monotonic within an attempt, and so is their end time."""

@@ -19,7 +19,7 @@ CONFIGS = (
         tracker_url="https://tracker.test", image="example.test/sidecar@sha256:0", image_pull_secrets=("registry",)
     ),
 )
-GENERATED = settings(max_examples=300, deadline=None)
+GENERATED = settings(max_examples=300)
 
 
 def injected(pod: dict[str, Any], config: InjectionConfig) -> dict[str, Any] | None:

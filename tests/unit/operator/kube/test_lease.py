@@ -120,7 +120,7 @@ class Election(RuleBasedStateMachine):
         assert len(leaders) <= 1, leaders
 
 
-Election.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+Election.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
 test_there_are_never_two_leaders = Election.TestCase
 
 

@@ -120,7 +120,7 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(pod=junk, spec=junk, container=junk)
 def test_whatever_stands_where_a_pod_should_the_answer_is_allowed(pod: Any, spec: Any, container: Any) -> None:
     """Any JSON as the object, as its spec, as a container."""
@@ -136,7 +136,7 @@ def test_whatever_stands_where_a_pod_should_the_answer_is_allowed(pod: Any, spec
         assert outcome in Outcome
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(body=st.binary(max_size=200) | st.text(max_size=50).map(str.encode))
 def test_whatever_bytes_come_the_answer_is_allowed(body: bytes) -> None:
     """No body raises."""

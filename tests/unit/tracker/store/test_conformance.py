@@ -208,7 +208,7 @@ class TestPointStore:
         assert store.points.seal(NOW + 300) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(points, st.sampled_from([plain, pointcodec.pack]))
 def test_points_survive_their_coding(drawn: list[tuple[float, float, float]], code: Callable[[Points], bytes]) -> None:
     """Bit by bit, NaN and infinities too."""

@@ -429,6 +429,5 @@ TestLines = Lines.TestCase
 TestLines.settings = settings(
     max_examples=40,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -38,7 +38,7 @@ def same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(drawn_points, st.integers(1, 20))
 @example([(0.0, 0.0, HUGE), (1.0, 1.0, HUGE)], 2)
 @example([(0.0, math.nan, math.inf), (1.0, math.nan, math.nan)], 2)
@@ -61,7 +61,7 @@ def test_a_summary_says_what_its_points_say(drawn: Drawn, size: int) -> None:
             assert abs(Fraction(row[6]) - exact) <= sum(abs(Fraction(value)) for value in values) / 10**12
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(drawn_points, st.integers(2, 7), st.integers(2, 7))
 def test_summaries_of_summaries_are_those_of_the_points(drawn: Drawn, one: int, other: int) -> None:
     """Whatever was joined first."""
@@ -75,7 +75,7 @@ def test_summaries_of_summaries_are_those_of_the_points(drawn: Drawn, one: int, 
         assert once[summaries.SUM] == pytest.approx(again[summaries.SUM], rel=1e-12, abs=1e-12 * min(scale, 1e300))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn_points)
 def test_tables_survive_their_coding(drawn: Drawn) -> None:
     made = table(drawn)
@@ -83,7 +83,7 @@ def test_tables_survive_their_coding(drawn: Drawn) -> None:
     assert summaries.encode(summaries.unpack(summaries.pack(made))) == summaries.encode(made)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=8))
 def test_levels_hold_every_chunk_once_however_they_came(sizes: list[int]) -> None:
     """Rows written one batch after the other are those of all at once; what is loose and what is under it is all."""
@@ -151,7 +151,7 @@ class TestCurves:
         nothing = np.empty(0, np.int64)
         assert curves(nothing, summaries.NONE, np.empty(0), EVERYTHING, 2, 10) == [([], [], [], [])] * 2
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.lists(st.tuples(st.integers(0, 3), st.floats(-1e9, 1e9), st.floats(-1e6, 1e6)), max_size=120),
         st.integers(1, 40),

@@ -120,7 +120,7 @@ def test_gzip_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
         assert refused.value.status == status
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 70), st.integers(0, 3), st.integers(0, 9), st.binary(max_size=40))
 def test_gzip_in_pieces_is_whole(size: int, level: int, times: int, seed: bytes) -> None:
     """Whatever falls together with the end of a piece: of what is packed, of what comes out of it, of both."""

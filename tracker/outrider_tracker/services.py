@@ -63,8 +63,4 @@ class Services:
 
     async def answer(self, work: Callable[[], Any]) -> Response:
         """Reads, shapes and writes an answer of JSON in the pool: what may be large is never made in the event loop."""
-        return await self.read(lambda: _answer(work()))
-
-
-def _answer(value: Any) -> Response:
-    return Response(jsontext.encode(value), media_type="application/json")
+        return await self.read(lambda: Response(jsontext.encode(work()), media_type="application/json"))

@@ -7,7 +7,6 @@ goes on.
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -45,8 +44,7 @@ class Decoder(Worker):
         """See Worker; of each tenant, events first."""
         moved = False
         end = time.monotonic() + MOMENT
-        for pending in itertools.chain.from_iterable(self._streams.order(self._store.readers.read(self._ready))):
-            self._streams.had(pending)
+        for pending in self._streams.take(self._store.readers.read(self._ready)):
             moved = self._safely(pending) or moved
             if self._stop.is_set():
                 return False

@@ -8,7 +8,6 @@ decoded with that block. Lines that were decoded and are overwritten make the ru
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -59,8 +58,7 @@ class LineDecoder(Worker):
         moved = False
         waiting: list[_Waiting] = []
         end = time.monotonic() + MOMENT
-        for place in itertools.chain.from_iterable(self._places.order(self._store.readers.read(self._ready))):
-            self._places.had(place)
+        for place in self._places.take(self._store.readers.read(self._ready)):
             step = self._read(place)
             if step is not None:
                 waiting.append((place, step, self._submit(place, step)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -33,6 +33,12 @@ class Turns(Generic[T]):
         self._had = {self._name(one): self._last(one) for theirs in tenants.values() for one in theirs}
         queues = sorted(tenants.values(), key=lambda theirs: max(map(self._last, theirs)))
         return [[one for one in each if one is not None] for each in itertools.zip_longest(*queues)]
+
+    def take(self, waiting: Iterable[T]) -> Iterator[T]:
+        """One after the other, in that order; whoever is given has its turn."""
+        for one in itertools.chain.from_iterable(self.order(waiting)):
+            self.had(one)
+            yield one
 
     def had(self, one: T) -> None:
         """It had its turn."""

@@ -66,13 +66,12 @@ class Worker(Background):
         some = bool(waiting)
         end = time.monotonic() + MOMENT
         while waiting and not self._stop.is_set():
-            for keeper in self._keepers.order(waiting.values())[0]:
-                begun = time.monotonic()
-                self._keepers.had(keeper)
-                if not self._store.writer.run(partial(decoded.spread, owner=keeper.owner)):
-                    del waiting[keeper.owner]
-                if self._store.writer.shared:
-                    self._stop.wait(REST * (time.monotonic() - begun))
+            begun = time.monotonic()
+            keeper = next(self._keepers.take(waiting.values()))
+            if not self._store.writer.run(partial(decoded.spread, owner=keeper.owner)):
+                del waiting[keeper.owner]
+            if self._store.writer.shared:
+                self._stop.wait(REST * (time.monotonic() - begun))
             if time.monotonic() > end:
                 break
         return some

@@ -18,7 +18,6 @@ from typing import Final
 from outrider_tracker.store import points
 from outrider_tracker.store.found import KeyCount, Portion, Prepared, read_portion
 
-REMOVED_AT_ONCE: Final = 100  # portions
 SWEEP_SECONDS: Final = 0.003  # of the writer's time, after which one sweep is over
 MAX_KEYS: Final = 50_000  # pairs of key and type of one run; more are not counted
 
@@ -87,7 +86,7 @@ class Keeper:
 
 
 def keepers(connection: sqlite3.Connection) -> list[Keeper]:
-    """All of them; costs by their number, not by that of their portions."""
+    """All of them; costs by their number, not by that of their portions. What was given up waits for `sweep` only."""
     rows = connection.execute(
         "WITH RECURSIVE keeper (owner) AS (SELECT min(owner) FROM kept UNION ALL "
         "SELECT (SELECT min(kept.owner) FROM kept WHERE kept.owner > keeper.owner) FROM keeper "
@@ -95,21 +94,13 @@ def keepers(connection: sqlite3.Connection) -> list[Keeper]:
         "SELECT owner, coalesce(source.entity, project.entity, ''), decoding.run FROM keeper "
         "LEFT JOIN source ON source.id = owner LEFT JOIN decoding ON decoding.id = -owner "
         "LEFT JOIN sdk_run ON sdk_run.id = decoding.run LEFT JOIN project ON project.id = sdk_run.project "
-        "WHERE owner IS NOT NULL"
+        "WHERE owner > 0 OR decoding.run IS NOT NULL"
     )
     return [Keeper(*row) for row in rows]
 
 
 def spread(connection: sqlite3.Connection, owner: int) -> bool:
-    """Writes the oldest portion that is kept of an owner. Whether another one waits.
-
-    Of a decoding that was given up portions are only removed.
-    """
-    if owner < 0 and connection.execute("SELECT 1 FROM decoding WHERE id = ? AND run IS NULL", (-owner,)).fetchone():
-        gone = connection.execute(
-            "DELETE FROM kept WHERE id IN (SELECT id FROM kept WHERE owner = ? LIMIT ?)", (owner, REMOVED_AT_ONCE)
-        )
-        return gone.rowcount == REMOVED_AT_ONCE
+    """Writes the oldest portion that is kept of an owner. Whether another one waits."""
     rows = connection.execute("SELECT id, data FROM kept WHERE owner = ? ORDER BY id LIMIT 2", (owner,)).fetchall()
     if not rows:
         return False
@@ -120,8 +111,11 @@ def spread(connection: sqlite3.Connection, owner: int) -> bool:
 
 
 def waiting(connection: sqlite3.Connection) -> int:
-    """Portions that are not spread yet."""
-    return int(connection.execute("SELECT count(*) FROM kept").fetchone()[0])
+    """Portions that are to be spread."""
+    count = (
+        "SELECT count(*) FROM kept WHERE owner > 0 OR EXISTS (SELECT 1 FROM decoding WHERE id = -owner AND run NOTNULL)"
+    )
+    return int(connection.execute(count).fetchone()[0])
 
 
 def kept_keys(connection: sqlite3.Connection, decoding: int) -> Iterator[KeyCount]:

@@ -315,10 +315,12 @@ class TestTurns:
         store.writer.run(lambda connection: line_decoder._write(connection, place, step))
         append(store, 0, 5.0)
         with store.readers.snapshot() as connection:
-            (keeper,) = decoded.keepers(connection)
-        assert keeper.run is None
-        while store.writer.run(lambda connection: decoded.spread(connection, keeper.owner)):
+            assert decoded.keepers(connection) == []
+            assert decoded.waiting(connection) == 0
+        drain(store)
+        with store.readers.snapshot() as connection:
+            assert connection.execute("SELECT key FROM series").fetchall() == [("x",)]
+        while store.writer.run(lambda connection: decoded.sweep(connection, 100)):
             pass
         with store.readers.snapshot() as connection:
-            assert decoded.waiting(connection) == 0
-            assert connection.execute("SELECT count(*) FROM series").fetchone() == (0,)
+            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)

@@ -36,7 +36,7 @@ def test_named_while_the_peers_wait(
     """Rank, pod, node, reason and last lines are in the Run while pod 0's ranks still wait at that step; what the rank
     wrote until it died arrives whole.
     """
-    pair = start(example, PEERS_WAIT="30")
+    pair = start(example, PEERS_WAIT="20")
     pair.each(partial(named, product, reason=reason, words=words))
     pair.check("Failed")
     for job in pair.jobs:

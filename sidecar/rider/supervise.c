@@ -138,6 +138,7 @@ struct supervisor {
     pid_t collector; // 0: not running
     uint64_t started_ms, start_at_ms, backoff_ms;
     bool installed, stopping;
+    bool was_running; // when this process was told to stop
     uint64_t install_at_ms, install_pause_ms;
 };
 
@@ -169,8 +170,10 @@ static void wait_signal(struct supervisor *s, uint64_t until_ms)
     struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     siginfo_t info;
     int number = sigtimedwait(&s->caught, &info, until_ms == UINT64_MAX ? NULL : &time);
-    if (number == SIGTERM || number == SIGINT)
+    if ((number == SIGTERM || number == SIGINT) && !s->stopping) {
         s->stopping = true;
+        s->was_running = s->collector > 0; // asked before the signal is passed on: the collector may be gone a moment later
+    }
     if (number > 0 && number != SIGCHLD && s->collector > 0)
         kill(s->collector, number);
     reap(s);
@@ -216,10 +219,9 @@ int supervise_main(int argc, char **argv)
         work(&s);
         wait_signal(&s, next_ms(&s));
     }
-    bool was_running = s.collector > 0;
     while (s.collector > 0)
         wait_signal(&s, UINT64_MAX);
-    leftover_write(volume(), was_running);
+    leftover_write(volume(), s.was_running);
     return 0;
 }
 

@@ -68,6 +68,11 @@ def until_down(process: subprocess.Popen[bytes]) -> None:
         assert line, "supervise ended without a word about its collector"
 
 
+def state(pid: int) -> str:
+    """The letter of proc(5): T for stopped, Z for a zombie."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> bytes:
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
@@ -207,7 +212,7 @@ def end(*_):
     sys.exit({code})
 signal.signal({int(number)}, end)
 open(os.environ['OUTRIDER_DIR'] + '/ready', 'w')
-while True: time.sleep(60)
+while True: time.sleep(0.1)
 """
     process = sidecar.supervise(*python(script))
     until((sidecar.volume.root / "ready").exists, "the collector is ready")
@@ -216,10 +221,36 @@ while True: time.sleep(60)
     assert sidecar.message() == {"outrider": 1, "unsentBytes": 0}
 
 
+def test_last_words_of_a_collector_that_ends_at_once_are_kept(sidecar: Sidecar) -> None:
+    """Supervise finds the signal to stop and its collector's end at the same time."""
+    script = """
+import os
+open(os.environ['OUTRIDER_DIR'] + '/ready', 'w')
+os.read(0, 1)
+open(os.environ['OUTRIDER_TERMINATION_LOG'], 'w').write('{"outrider":1,"unsentBytes":0}')
+"""
+    process = sidecar.supervise(*python(script), stdin=subprocess.PIPE)
+    until((sidecar.volume.root / "ready").exists, "the collector is ready")
+    (collector,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: state(process.pid) == "T", "supervise stands still")
+    assert process.stdin
+    process.stdin.write(b"x")
+    process.stdin.flush()
+    until(lambda: state(int(collector)) == "Z", "the collector has ended")
+    process.send_signal(signal.SIGTERM)
+    stop(process, signal.SIGCONT)
+    assert process.returncode == 0
+    assert sidecar.message() == {"outrider": 1, "unsentBytes": 0}
+
+
 def test_zombies_of_the_collector_are_reaped(sidecar: Sidecar) -> None:
-    process = sidecar.supervise("sh", "-c", "(sleep 0.1 &) ; exec sleep 60")
+    go = sidecar.volume.root / "go"
+    orphan = "(until [ -e $0 ]; do sleep 0.01; done &) ; exec sleep 60"
+    process = sidecar.supervise("sh", "-c", orphan, str(go))
     listing = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until(lambda: len(listing.read_text().split()) == 2, "the orphan comes")
+    go.touch()
     until(lambda: len(listing.read_text().split()) == 1, "the orphan is reaped")
 
 

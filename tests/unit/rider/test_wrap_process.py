@@ -50,13 +50,21 @@ def test_as_pid_1_a_signal_becomes_128_and_its_number(volume: Volume, script: st
     assert volume.run(["sh", "-c", script], prefix=AS_PID_1).code == code
 
 
-TERM_HANDLER = (
-    "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); print('ready'); signal.pause()"
-)
+def ends_with(code: int, number: int) -> str:
+    """A script that a signal ends with this code.
+
+    It waits in turns: a signal that comes just before a wait begins is seen only after it.
+    """
+    return f"""
+import signal, sys, time
+signal.signal({number}, lambda *_: sys.exit({code}))
+print('ready')
+while True: time.sleep(0.1)
+"""
 
 
 def test_sigterm_reaches_the_command_whose_own_exit_code_counts(volume: Volume) -> None:
-    process = volume.popen(python(TERM_HANDLER))
+    process = volume.popen(python(ends_with(9, signal.SIGTERM)))
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
@@ -66,7 +74,7 @@ def test_sigterm_reaches_the_command_whose_own_exit_code_counts(volume: Volume) 
 
 @needs_pid_1
 def test_sigterm_to_pid_1_reaches_the_command(volume: Volume) -> None:
-    command = [*AS_PID_1, *volume.wrap(python(TERM_HANDLER))]
+    command = [*AS_PID_1, *volume.wrap(python(ends_with(9, signal.SIGTERM)))]
     outside = volume.spawn(command, env=environment(), stdout=subprocess.PIPE)
     assert outside.stdout
     assert outside.stdout.readline() == b"ready\n"
@@ -79,8 +87,7 @@ def test_sigterm_to_pid_1_reaches_the_command(volume: Volume) -> None:
     "number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGQUIT, signal.SIGWINCH, signal.SIGRTMIN + 3]
 )
 def test_other_signals_are_passed_on(volume: Volume, number: int) -> None:
-    code = f"import signal, sys; signal.signal({int(number)}, lambda *_: sys.exit(11)); print('ready'); signal.pause()"
-    process = volume.popen(python(code))
+    process = volume.popen(python(ends_with(11, number)))
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(number)
@@ -145,7 +152,8 @@ sys.exit(4)
 
 
 def test_rider_ends_with_the_command_though_a_grandchild_never_stops_writing(volume: Volume) -> None:
-    done = volume.run(["sh", "-c", "yes & echo $! > pid; sleep 0.05; exit 6"], cwd=volume.root)
+    writes = "yes & echo $! > pid; until [ -s $0 ]; do sleep 0.01; done; exit 6"
+    done = volume.run(["sh", "-c", writes, str(volume.start() / "stdout.log")], cwd=volume.root)
     assert done.code == 6
     assert done.out.startswith(b"y\n")
     pid = int((volume.root / "pid").read_text())

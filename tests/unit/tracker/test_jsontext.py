@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +59,57 @@ def test_an_answer_and_its_portions_are_read_as_they_were(whole: dict[str, Any],
 def test_a_portion_has_texts_for_what_json_lacks() -> None:
     found = jsontext.encode([jsontext.portion({"last": [math.nan, -math.inf, 1.5]})])
     assert found == b'[{"last":["NaN","-Infinity",1.5]}]'
+
+
+PIECES = [
+    "\\ud83d",
+    "\\ude00",
+    "\\uD800",
+    "\\uDFFF",
+    "\\ud7ff",
+    "\\u0041",
+    "\\\\",
+    "\\n",
+    '\\"',
+    "ud83d",
+    "a",
+    "é",
+    "😀",
+    "?",
+]
+BROKEN = ["\\", "\\u", "\\ud8", "\\ud8zz", '"', "\n"]
+
+
+def read(text: bytes | bytearray) -> str | None:
+    """A JSON text with `?` for half characters, as Python's own reader and coder see it; None if it is none."""
+    try:
+        found: str = json.loads(text)
+    except ValueError:
+        return None
+    return found.encode(errors="replace").decode()
+
+
+@given(st.lists(st.sampled_from([*PIECES, *BROKEN])), st.integers(min_value=0, max_value=20))
+def test_half_characters_become_question_marks(pieces: list[str], before: int) -> None:
+    """And nothing else changes, wherever a piece of what is looked through ends; what is no JSON stays none."""
+    filled = "x" * ((64 << 10) - before) if before else ""
+    text = f'"{filled}{"".join(pieces)}"'.encode()
+    whole = jsontext.without_halves(text)
+    assert read(whole) == read(text)
+    if read(text) is not None:
+        msgspec.json.decode(whole)  # what the fast reader takes
+
+
+def test_what_has_no_halves_is_not_copied() -> None:
+    text = b'"\\ud83d\\ude00 \\\\ud800"'
+    assert jsontext.without_halves(text) is text
+
+
+@pytest.mark.parametrize(
+    ("value", "levels"),
+    [(1, 0), ({}, 0), ({"a": 1}, 1), ([1, [2]], 2), ({"a": {"b": []}}, 2), ([[], {"a": [0]}], 3)],
+)
+def test_how_deep_a_value_is_nested(value: Any, levels: int) -> None:
+    """Something stands inside so many lists and objects, and nothing inside more."""
+    assert not jsontext.nested_deeper(value, levels)
+    assert levels == 0 or jsontext.nested_deeper(value, levels - 1)

@@ -7,13 +7,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+
 from outrider_sidecar import contract
+from outrider_tracker.core import jsontext
 from outrider_tracker.core.errors import RefusedError
+from outrider_tracker.core.run_record import Attempt, Condition, Failure, RankCounts, Workload
 
 RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 DEFAULT_PROJECT: Final = "uncategorized"
 MAX_RECORD: Final = 1 << 20
-RANK_COUNTS: Final = ("expected", "running", "succeeded", "failed", "lost")
+MAX_NESTING: Final = 64  # pydantic writes answers, and goes no deeper than some 250
+PARTS: Final[Mapping[str, TypeAdapter[Any]]] = {
+    "workload": TypeAdapter(Workload),
+    "failure": TypeAdapter(Failure | None),
+    "attempts": TypeAdapter(list[Attempt]),
+    "conditions": TypeAdapter(list[Condition]),
+    "ranks": TypeAdapter(RankCounts),
+}
 
 
 def text(body: Mapping[str, Any], key: str, default: str = "") -> str:
@@ -46,6 +57,9 @@ def integer(body: Mapping[str, Any], key: str) -> int | None:
 
 def complete(body: Mapping[str, Any]) -> dict[str, Any]:
     """The record with all of its fields, so that no reader meets half of one; further fields are kept as they are."""
+    for key, value in body.items():
+        if jsontext.nested_deeper(value, MAX_NESTING):
+            raise wrong(key, f"nested at most {MAX_NESTING} levels deep")
     record: dict[str, Any] = dict(body)
     record["namespace"] = required(body, "namespace")
     for key in ("name", "project", "displayName", "group", "jobType", "notes", "state", "reason"):
@@ -61,14 +75,26 @@ def complete(body: Mapping[str, Any]) -> dict[str, Any]:
     record["attempts"] = _list(body, "attempts", dict, "objects")
     record["conditions"] = _list(body, "conditions", dict, "objects")
     counts = _object(body, "ranks") or {}
-    record["ranks"] = {**counts, **{key: integer(counts, key) or 0 for key in RANK_COUNTS}}
+    record["ranks"] = {**counts, **{key: integer(counts, key) or 0 for key in RankCounts.model_fields}}
     for attempt in record["attempts"]:
         if integer(attempt, "number") is None:
             raise wrong("attempts[].number", "an integer from 0")
     for condition in record["conditions"]:
         required(condition, "type")
         required(condition, "status")
+    for key, part in PARTS.items():
+        _readable(record, key, part)
     return record
+
+
+def _readable(record: Mapping[str, Any], key: str, part: TypeAdapter[Any]) -> None:
+    """Whoever reads it reads it so: one record that cannot be would take a whole list with it."""
+    try:
+        part.validate_python(record[key])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = "".join("[]" if isinstance(step, int) else f".{step}" for step in first["loc"])
+        raise RefusedError(contract.ERROR_FRAME, f"{key}{where}: {first['msg']}") from None
 
 
 def _object(body: Mapping[str, Any], key: str) -> dict[str, Any] | None:

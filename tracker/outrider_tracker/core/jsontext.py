@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_PIECE: Final = 64 << 10  # bytes looked through at once, while nobody else's thread runs
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
 def read_object(data: bytes, *, allow_nan: bool = False) -> dict[str, Any]:
@@ -28,6 +32,18 @@ def read_object(data: bytes, *, allow_nan: bool = False) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("a JSON object is expected")
     return value
+
+
+def nested_deeper(value: Any, most: int) -> bool:
+    """Whether anything stands inside more than `most` lists and objects."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [item for outer in level if isinstance(outer, (dict, list)) for item in _within(outer)]
+    return bool(level)
+
+
+def _within(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def write(value: Any) -> str:
@@ -52,6 +68,42 @@ def encode(value: Any) -> bytes:
 def portion(value: Any) -> msgspec.Raw:
     """A part of an answer that is large as a whole: written on its own, so that others run between the parts."""
     return msgspec.Raw(encode(finite(value)))
+
+
+def without_halves(data: bytes | bytearray) -> bytes | bytearray:
+    r"""JSON with `?` for each escaped half of a surrogate pair: valid JSON (`"\ud800"`), which the fast reader refuses.
+
+    What is no JSON stays none. It is looked through in pieces: others run in between, however long it is.
+    """
+    made, kept, at = bytearray(), 0, 0
+    while (at := _find(data, at)) >= 0:
+        pair = _PAIR.match(data, at)
+        if _is_escaped(data, at):
+            at += 2
+        elif pair is not None:
+            at = pair.end()
+        else:
+            made += data[kept:at]
+            made += b"?"
+            at = kept = at + 6
+    return made + data[kept:] if kept else data
+
+
+def _find(data: bytes | bytearray, start: int) -> int:
+    """Where the next surrogate's escape begins, if it is one; -1 if there is none."""
+    for begin in range(start, len(data), _PIECE):
+        found = _SURROGATE.search(data, begin, begin + _PIECE + 5)
+        if found is not None:
+            return found.start()
+    return -1
+
+
+def _is_escaped(data: bytes | bytearray, at: int) -> bool:
+    """Whether the backslash there is the second one of a pair: a character, and no escape."""
+    begin = at
+    while begin > 0 and data[begin - 1] == ord("\\"):
+        begin -= 1
+    return (at - begin) % 2 == 1
 
 
 def joined(under: str, over: str) -> str:

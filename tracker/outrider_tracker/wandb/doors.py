@@ -85,7 +85,7 @@ def read_question(body: bytes) -> Question:
 def _answer(engine: Engine, body: bytes, context: Context) -> Response:
     """All of it in the pool: question and answer may be large, and the event loop is everybody's.
 
-    The JSON is such that any reader takes it: resolvers give texts for numbers that it lacks, as W&B does it.
+    The JSON is such that any reader takes it: scalars.py has texts for numbers that it lacks, as W&B does it.
     """
     found = engine.answer(read_question(body), context)
     text = jsontext.encode(found.body)

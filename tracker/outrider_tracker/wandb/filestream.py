@@ -7,8 +7,6 @@ address ─ run, branch, right to write (remembered for seconds) ─────
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import sqlite3
 import time
 import zlib
@@ -182,7 +180,6 @@ class Filestream:
 
 
 _SMALL: Final = 16 << 10
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def client_of(headers: Mapping[str, str]) -> str:
@@ -229,18 +226,13 @@ def read(body: bytes | bytearray) -> _Body:
         return _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         refused = str(error)  # not the error: it would hold the body until garbage is looked for
-    try:
-        # Half of a surrogate pair is valid JSON, which the fast reader refuses: a user's text may hold one. Nothing
-        # else is worth the slow one, which lets nobody else run meanwhile.
-        if _SURROGATE.search(body) is not None:
-            return msgspec.convert(json.loads(body, parse_constant=_no_number), _Body)
-    except (ValueError, RecursionError) as error:
-        refused = str(error)
+    whole = jsontext.without_halves(body)  # a user's text may hold them
+    if whole is not body:
+        try:
+            return _DECODER.decode(whole)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            refused = str(error)
     raise RefusedError(contract.ERROR_FRAME, f"the request's body is no post of a run: {refused}")
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def decide(body: _Body, client: str) -> Posted:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from graphql import GraphQLError
 
+from outrider_tracker.core import jsontext
+
 MAX_INT64: Final = (1 << 63) - 1
 
 
@@ -57,7 +59,8 @@ def _moment(value: Any) -> Any:
 
 
 SCALARS: Final = {
-    "JSON": Scalar(_same, _same),
+    # Numbers that JSON lacks become texts, as W&B does it.
+    "JSON": Scalar(jsontext.portion, _same),
     "JSONString": Scalar(_json_text, _text),
     "Int64": Scalar(_integer, _integer),
     "DateTime": Scalar(_moment, _same),

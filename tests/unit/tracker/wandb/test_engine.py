@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from outrider_sidecar import contract
 from outrider_tracker.auth.signing import HmacSigner
+from outrider_tracker.core import jsontext
 from outrider_tracker.core.errors import RefusedError
 from outrider_tracker.core.principals import Person, Pod
 from outrider_tracker.notifier import Notifier
@@ -75,7 +77,7 @@ RESOLVERS: dict[str, Resolver] = {
     "Query.full": _full,
     "Query.when": lambda _parent, _info: 1767225600.75,
     "Query.config": lambda _parent, _info: {"a": 1},
-    "Query.free": lambda _parent, _info: {"a": [1, None]},
+    "Query.free": lambda _parent, _info: {"a": [1, None, float("nan"), float("-inf")]},
     "Query.count": lambda _parent, _info: 1 << 40,
     "Query.node": lambda _parent, _info: {"__typename": "Item", "id": "7"},
     "Mutation.wait": lambda _parent, _info, **given: repr(sorted(given.items())),
@@ -123,11 +125,11 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
 
 def test_values_and_scalars(ask: Any) -> None:
     found = ask("{ when config free count node { id ... on Item { size } } }")
-    assert found.body == {
+    assert json.loads(jsontext.encode(found.body)) == {
         "data": {
             "when": "2026-01-01T00:00:00Z",
             "config": '{"a":1}',
-            "free": {"a": [1, None]},
+            "free": {"a": [1, None, "NaN", "-Infinity"]},
             "count": 1 << 40,
             "node": {"id": "7", "size": None},
         }

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from outrider_tracker.core.mongo import FilterError
 from outrider_tracker.core.rules import Visibility
 from outrider_tracker.core.run_states import State, state_of
-from outrider_tracker.store import decoded, functions
+from outrider_tracker.store import counted, decoded, functions
 from outrider_tracker.store.database import statements
 from outrider_tracker.store.found import Found, prepare
 from outrider_tracker.store.projects import Project
@@ -32,6 +32,7 @@ def connection() -> Iterator[sqlite3.Connection]:
     for step in MIGRATIONS:
         for statement in statements(step):
             made.execute(statement)
+    made.execute(counted.TABLE)
     functions.register(made)
     yield made
     made.close()

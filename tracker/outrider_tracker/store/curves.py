@@ -41,7 +41,7 @@ def curves(  # noqa: PLR0917  rows, where each of them lies, and what is asked f
     group = _buckets(lines, x, begins, sizes, buckets)
     starts = summaries.group_starts(lines, group)
     held = np.diff(starts, append=len(lines))
-    whole = summaries.joined(table, starts)
+    whole = summaries.joined(table, starts, values_only=True)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         at = np.where(held == 1, x[starts], np.add.reduceat(x, starts) / held) if len(starts) else x
         mean = whole[:, summaries.SUM] / whole[:, summaries.FINITE]
@@ -61,8 +61,9 @@ def curves(  # noqa: PLR0917  rows, where each of them lies, and what is asked f
 
 def _in_order(lines: Places, table: Table, x: Column) -> tuple[Places, Table, Column]:
     """Line by line, and each by x, as it nearly always is."""
-    order = np.argsort(lines, kind="stable")
-    lines, table, x = lines[order], table[order], x[order]
+    if not (np.diff(lines) >= 0).all():
+        order = np.argsort(lines, kind="stable")
+        lines, table, x = lines[order], table[order], x[order]
     if not ((np.diff(x) >= 0) | (np.diff(lines) > 0)).all():
         order = np.lexsort((x, lines))
         lines, table, x = lines[order], table[order], x[order]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from outrider_tracker.store import functions
+from outrider_tracker.store import counted, functions
 from outrider_tracker.store.errors import SchemaRefusedError
 from outrider_tracker.store.schema import MIGRATIONS, MIN_COMPATIBLE, SCHEMA_VERSION
 
@@ -45,6 +45,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         # Some builds write zeros over whatever is deleted: all that was decoded and sealed would be written once more.
         connection.execute("PRAGMA secure_delete = FAST")
+        connection.execute(counted.TABLE)
     return connection
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from outrider_tracker.store import points
+from outrider_tracker.store import counted, points
 from outrider_tracker.store.found import KeyCount, Portion, Prepared, read_portion
 
 SWEEP_SECONDS: Final = 0.003  # of the writer's time, after which one sweep is over
@@ -63,6 +63,7 @@ def sweep(connection: sqlite3.Connection, most: int) -> int:
             gone += connection.execute(statement, (decoding, most - gone)).rowcount
     if gone < most:
         connection.execute("DELETE FROM decoding WHERE id = ?", (decoding,))
+        counted.forget(connection, decoding)
         gone += 1
     return gone
 
@@ -136,18 +137,20 @@ def _write(connection: sqlite3.Connection, owner: int, found: Portion) -> None:
         )
 
 
-def _count_keys(connection: sqlite3.Connection, decoding: int, counted: Sequence[KeyCount]) -> None:
-    (held,) = connection.execute("SELECT count(*) FROM history_key WHERE decoding = ?", (decoding,)).fetchone()
-    room = max(0, MAX_KEYS - held)
-    if len(counted) > room:
-        known = {item[:2] for item in counted if _is_counted(connection, decoding, *item[:2])}
-        fresh = [item for item in counted if item[:2] not in known]
-        counted = [item for item in counted if item[:2] in known] + fresh[:room]
-    connection.executemany(
-        "INSERT INTO history_key (decoding, key, type, count, last_json) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
-        "(decoding, key, type) DO UPDATE SET count = count + excluded.count, last_json = excluded.last_json",
-        [(decoding, *item) for item in counted],
+def _count_keys(connection: sqlite3.Connection, decoding: int, found: Sequence[KeyCount]) -> None:
+    changed = connection.executemany(
+        "UPDATE history_key SET count = count + ?, last_json = ? WHERE decoding = ? AND key = ? AND type = ?",
+        [(count, last, decoding, key, kind) for key, kind, count, last in found],
     )
+    if changed.rowcount == len(found):
+        return
+    room = max(0, MAX_KEYS - counted.held(connection, decoding, "keys"))
+    fresh = [item for item in found if not _is_counted(connection, decoding, *item[:2])][:room]
+    connection.executemany(
+        "INSERT INTO history_key (decoding, key, type, count, last_json) VALUES (?, ?, ?, ?, ?)",
+        [(decoding, *item) for item in fresh],
+    )
+    counted.add(connection, decoding, "keys", len(fresh))
 
 
 def _is_counted(connection: sqlite3.Connection, decoding: int, key: str, kind: str) -> bool:

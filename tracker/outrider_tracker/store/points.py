@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from outrider_tracker.store import levels, pointcodec, summaries
+from outrider_tracker.store import counted, levels, pointcodec, summaries
 from outrider_tracker.store.batches import Batch, Points, SeriesKey, batches, join
 from outrider_tracker.store.database import Readers
 from outrider_tracker.store.levels import CHUNK, OUTLINES
@@ -38,7 +38,7 @@ def append(
     missing = [batch for batch in found if batch.key not in known]
     refused = 0
     if missing:
-        room = most - _series_of_run(connection, source)
+        room, there = most - _series_of_run(connection, source), len(known)
         for place, batch in enumerate(missing):
             if place >= room:
                 refused += batch.count
@@ -50,6 +50,8 @@ def append(
             )
             assert made.lastrowid is not None
             known[key] = made.lastrowid, 0
+        if source < 0:
+            counted.add(connection, -source, "series", len(known) - there)
     tails: list[tuple[int, int, int, bytes]] = []
     heads: list[tuple[int, float | None, float, int, float, int]] = []
     for batch in found:
@@ -87,6 +89,8 @@ def _known(connection: sqlite3.Connection, source: int, wanted: Iterable[Batch])
 
 def _series_of_run(connection: sqlite3.Connection, source: int) -> int:
     """Series of the source, and of the others of its Run."""
+    if source < 0:
+        return counted.held(connection, -source, "series")
     row = connection.execute(
         "SELECT count(*) FROM series WHERE source IN (SELECT ? UNION SELECT id FROM source WHERE run_id = "
         "(SELECT run_id FROM source WHERE id = ?))",

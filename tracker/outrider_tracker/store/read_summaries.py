@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,12 +26,12 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 _ROLLUPS, _POINTS = OUTLINES - 1, OUTLINES - 2  # what lies below the levels: in each chunk
 _SPANS: Final = {_ROLLUPS: summaries.ROLLUP, _POINTS: 1}
+_ANY: Final = 64  # a level that no series has: 16 ** 64 points
 _LINE: Final = 40  # bits for the number of a point, where it is joined with that of its line
 _TAILS_AT_ONCE: Final = 65_536  # points as summaries: 64 bytes each
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A series as it lies in the store: its id, how many points it has, and how many of them are in chunks."""
 
     id: int
@@ -50,6 +51,11 @@ class Range:
     start: float
     stop: float
 
+    @property
+    def everything(self) -> bool:
+        """Whether no point is out of it."""
+        return self.start == -math.inf and self.stop == math.inf
+
     def overlapped(self, low: Column, high: Column) -> Mask:
         """Which of the spans from low to high have something of it; an x that is not known (NaN) lies nowhere."""
         found: Mask = (high >= self.start) & (low <= self.stop)
@@ -62,7 +68,7 @@ class Range:
 
     def share(self, table: Table) -> Column:
         """How much of each summary's x lies in the range, if it overlaps it: 0 to 1."""
-        if self.start == -math.inf and self.stop == math.inf:
+        if self.everything:
             return np.ones(len(table))
         low, high = self.bounds(table)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -114,7 +120,7 @@ def read_summaries(
     reader = _Reader(connection, series, wanted)
     tails = _Tails(connection, series, wanted)
     parts: dict[int, Part] = {}
-    for level, spans in _roots(series).items():
+    for level, spans in _roots(series, _limits(series, wanted, enough)).items():
         parts[level] = reader.fetch(level, spans)
     for level in range(max(parts, default=_POINTS), _POINTS, -1):
         part = parts.get(level)
@@ -129,22 +135,42 @@ def read_summaries(
     sizes = np.maximum(1, _extents(parts, tails.counts, wanted) // enough).astype(np.int64)
     found = [(parts[level].lines, parts[level].table) for level in sorted(parts, reverse=True)]
     found.append(tails.summaries(sizes))
-    return np.concatenate([lines for lines, _ in found]), np.concatenate([table for _, table in found])
+    some = [part for part in found if len(part[0])] or found[-1:]
+    if len(some) == 1:
+        return some[0]  # nothing is joined: megabytes of many lines are not copied
+    return np.concatenate([lines for lines, _ in some]), np.concatenate([table for _, table in some])
 
 
 def _span(level: int) -> int:
     return levels.span(level) if level >= OUTLINES else _SPANS[level]
 
 
-def _roots(series: Sequence[Stored]) -> dict[int, list[tuple[int, int, int]]]:
-    """Where to begin: at each level (line, first, last) of the rows that are not under another one."""
+def _limits(series: Sequence[Stored], wanted: Range, enough: int) -> list[int]:
+    """Of each line the level over which nothing need be read: all is wanted, and there it would be too coarse."""
+    if not wanted.everything:
+        return [_ANY] * len(series)
+    counts = np.fromiter((stored.count for stored in series), np.float64, len(series))
+    most = max((stored.sealed for stored in series), default=0)
+    highest = max((level for level, _ in levels.loose(most // CHUNK)), default=OUTLINES)
+    limits: list[int] = _levels(counts, enough, highest).tolist()
+    return limits
+
+
+def _roots(series: Sequence[Stored], limits: Sequence[int]) -> dict[int, list[tuple[int, int, int]]]:
+    """Where to begin: at each level (line, first, last) of the rows that are not under another one, and at a line's
+    limit what lies under its rows above that. Of each line the oldest come first.
+    """
     found: dict[int, list[tuple[int, int, int]]] = {}
-    for line, stored in enumerate(series):
+    for line, (stored, limit) in enumerate(zip(series, limits, strict=True)):
         chunks, rest = divmod(stored.sealed, CHUNK)
-        for level, first in levels.loose(chunks):
-            found.setdefault(level, []).append((line, first, first))
+        rows = [*levels.loose(chunks)][::-1]
         if rest:
-            found.setdefault(OUTLINES, []).append((line, chunks * CHUNK, chunks * CHUNK))
+            rows.append((OUTLINES, chunks * CHUNK))
+        low = [row for row in rows if row[0] <= limit]
+        if len(low) < len(rows):
+            found.setdefault(limit, []).append((line, 0, (low[0][1] if low else stored.sealed) - 1))
+        for level, first in low:
+            found.setdefault(level, []).append((line, first, first))
     return found
 
 

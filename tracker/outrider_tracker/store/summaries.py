@@ -41,12 +41,15 @@ def of_columns(times: Column, steps: Column, values: Column) -> Table:
     return made
 
 
-def joined(table: Table, starts: Places) -> Table:
-    """One row for each group of rows; a group begins at each of `starts`, ascending and at least one row apart."""
+def joined(table: Table, starts: Places, *, values_only: bool = False) -> Table:
+    """One row for each group of rows; a group begins at each of `starts`, ascending and at least one row apart.
+
+    `values_only`: times and steps are not asked for, and hold nothing of use.
+    """
     made = np.empty((len(starts), WIDTH))
     if not len(starts):
         return made
-    for low, high in ((TIME_LOW, TIME_HIGH), (STEP_LOW, STEP_HIGH)):
+    for low, high in () if values_only else ((TIME_LOW, TIME_HIGH), (STEP_LOW, STEP_HIGH)):
         made[:, low] = np.fmin.reduceat(table[:, low], starts)
         made[:, high] = np.fmax.reduceat(table[:, high], starts)
     known = table[:, FINITE] > 0

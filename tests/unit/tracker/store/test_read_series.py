@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from outrider_tracker.store.batches import Points, SeriesKey, columns
@@ -15,6 +16,7 @@ from outrider_tracker.store.levels import CHUNK, FAN
 from outrider_tracker.store.read_series import read_curves
 from outrider_tracker.store.read_summaries import STORED, Range, Stored, read_summaries
 from outrider_tracker.store.store import Store
+from outrider_tracker.store.summaries import FINITE, SUM
 
 EVERYTHING = (-math.inf, math.inf)
 LENGTHS = (0, 1, 5, 129, 999, 1000, 1001, 2500, 7300)
@@ -155,6 +157,19 @@ def test_what_is_read_is_bounded_by_the_width(filled: Filled, long: int, part: t
         lines, table = read_summaries(connection, filled.stored(long), wanted, 20)
     assert 20 <= len(table) <= 20 * FAN + 100
     assert not lines.any()
+
+
+@pytest.mark.parametrize("enough", [4, 40, 300, 2500, 70_000, 400_000])
+@pytest.mark.parametrize("between", [EVERYTHING, (-1.0, 1e9)])
+def test_all_points_are_in_it_once(filled: Filled, long: int, enough: int, between: tuple[float, float]) -> None:
+    """At whatever level it is read, with bounds or without: of series of all lengths together."""
+    every = [*(series for series, points in filled.points.items() if len(points) < LONG), long]
+    with filled.store.readers.snapshot() as connection:
+        lines, table = read_summaries(connection, filled.stored(*every), Range("step", *between), enough)
+    counts = np.bincount(lines, table[:, FINITE], len(every))
+    assert counts.tolist() == [len(filled.points[series]) for series in every]
+    sums = np.bincount(lines, table[:, SUM], len(every)).tolist()
+    assert sums == pytest.approx([math.fsum(filled.points[series].values) for series in every])
 
 
 @pytest.mark.parametrize("between", [(1200.0, 1300.0), (2400.0, 2499.0)])

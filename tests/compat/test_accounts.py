@@ -14,8 +14,6 @@ from tests.compat.conftest import Area
 from tests.compat.sdk import Areas, Sdk
 from tests.integration.tracker.process import TrackerProcess
 
-pytestmark = pytest.mark.timeout(400)
-
 
 @pytest.fixture
 def said(area: Area) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import pytest
 from tests.compat.conftest import Area
 from tests.compat.sdk import CURRENT, OLDEST, Areas, Sdk
 
-pytestmark = pytest.mark.timeout(400)
 ALL = [f"r{number:02}" for number in range(12)]
 
 

@@ -9,8 +9,6 @@ import pytest
 from tests.compat.conftest import Area
 from tests.compat.sdk import Sdk
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def _make(sdk: Sdk) -> dict[str, Any]:
     project = f"console-{sdk.release}"

@@ -12,7 +12,6 @@ import pytest
 from tests.compat.conftest import Area
 from tests.compat.sdk import Sdk
 
-pytestmark = pytest.mark.timeout(400)
 UNICODE = "Grüße aus 東京 100%.txt"
 
 

@@ -18,7 +18,6 @@ from tests.compat.sdk import Sdk
 from tests.integration.tracker.process import TrackerProcess, join_record, run_record
 from tests.integration.tracker.tokens import CONTROLLER, ISSUER, Cluster
 
-pytestmark = pytest.mark.timeout(400)
 # Releases whose client takes a token where a key is asked for.
 TAKES_TOKENS = {"0.31.0", "0.30.0", "0.29.0", "0.28.2", "0.27.2"}
 # Releases whose client makes a key by logging in with another one that it reads from the server: refused here, where

@@ -12,8 +12,6 @@ from tests.compat.conftest import Area
 from tests.compat.sdk import DEADLINE, Sdk, environment
 from tools.sdk_venvs import python_of
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def _sync(sdk: Sdk, folder: str, project: str) -> str:
     command = python_of(sdk.release).with_name("wandb")

@@ -12,8 +12,6 @@ from tests.compat.conftest import Area
 from tests.compat.sdk import Sdk
 from tests.integration.tracker.process import TrackerProcess
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def _make(sdk: Sdk) -> dict[str, Any]:
     project = f"overview-{sdk.release}"

@@ -10,7 +10,6 @@ import pytest
 from tests.compat.conftest import Area
 from tests.compat.sdk import CURRENT, Areas, Sdk, hasty_tracker
 
-pytestmark = pytest.mark.timeout(400)
 WRITERS, ROWS = 4, 20
 
 

@@ -13,8 +13,6 @@ from tests.compat.conftest import Area
 from tests.compat.sdk import Sdk, hasty_tracker
 from tests.integration.tracker.process import KEY, TrackerProcess, until
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def _make(sdk: Sdk) -> dict[str, Any]:
     project = f"states-{sdk.release}"

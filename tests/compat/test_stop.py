@@ -12,8 +12,6 @@ from tests.compat.conftest import Area
 from tests.compat.sdk import Sdk, tail
 from tests.integration.tracker.process import KEY
 
-pytestmark = pytest.mark.timeout(400)
-
 STOP = "mutation StopRun($id: ID!) { stopRun(input: {id: $id}) { clientMutationId success } }"
 RUN = "query Run($project: String!, $name: String!) { project(name: $project) { run(name: $name) { id state } } }"
 

@@ -24,7 +24,7 @@ def product(node_cluster: Cluster) -> Iterator[Product]:
     training.ensure_namespace(node_cluster, release.NAMESPACE)
     contents = {image.part.repository: image.key for image in built}
     release.install(node_cluster.kubeconfig, release.values(contents, ready.node_address(node_cluster)))
-    ready.wait_for_parts(node_cluster, 180)
+    ready.wait_for_parts(node_cluster, 300)
     kube = Kube(node_cluster.kubeconfig)
     recorder = Recorder(node_cluster.layout.root)
     tracker = Tracker(lambda: ready.ui_address(node_cluster), ready.admin_key(node_cluster))

@@ -10,8 +10,6 @@ from tests.e2e import light
 from tests.e2e.kube import Kube, Obj, RefusedError, wait_for
 from tests.e2e.product import Product, state
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def run_of(**spec: object) -> Obj:
     """A Run object."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.e2e import faults, light
 from tests.e2e.kube import Obj, wait_for
 from tests.e2e.product import Product, names_of, state
 from tools.demo import ready, release
-
-pytestmark = pytest.mark.timeout(300)
 
 WAITS = "echo begun; while [ ! -e /go ]; do sleep 0.2; done; echo ended"
 

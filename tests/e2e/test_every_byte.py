@@ -10,14 +10,10 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
-import pytest
-
 from tests.e2e import faults
 from tests.e2e.kube import Obj, wait_for
 from tests.e2e.pair import Pair
 from tests.e2e.product import Product, names_of, state
-
-pytestmark = pytest.mark.timeout(420)
 
 TRACKER_PORT = 8443
 

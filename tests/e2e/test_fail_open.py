@@ -17,8 +17,6 @@ from tests.e2e.product import Product
 from tools.demo import ready
 from tools.demo.release import NAMESPACE
 
-pytestmark = pytest.mark.timeout(300)
-
 SCRIPT = "echo begun; sleep 1; echo ended; exit 7"
 LATER = 3.0  # seconds
 

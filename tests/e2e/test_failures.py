@@ -14,8 +14,6 @@ from tests.e2e.kube import Obj
 from tests.e2e.pair import Pair
 from tests.e2e.product import Product, names_of
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def main_container(pod: Obj) -> Obj:
     """State of a pod's trainer."""

@@ -8,8 +8,6 @@ from tests.cluster_fixtures import Namespace
 from tools import images
 from tools.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(300)  # the first build of a machine makes a base and fetches packages
-
 
 @pytest.fixture(scope="module")
 def built(node_cluster: Cluster) -> dict[str, images.Built]:

@@ -9,8 +9,6 @@ import pytest
 from tests.compat.sdk import Areas, Sdk
 from tools.sdk_venvs import INTEGRATIONS
 
-pytestmark = pytest.mark.timeout(400)
-
 
 @pytest.fixture
 def sdk(areas: Areas) -> Sdk:

@@ -9,8 +9,6 @@ import pytest
 from tests.compat.conftest import Area
 from tests.compat.sdk import Sdk
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def _both(script: str, area: Area, release: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the script said, and the project's runs."""

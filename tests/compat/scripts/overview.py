@@ -4,6 +4,7 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import wandb
@@ -26,6 +27,10 @@ run = wandb.init(
     config={"lr": 0.1},
 )
 run.log({"loss": 0.5})
+# The client looks at the machine beside the training; a run that ends before it has looked says nothing of it.
+metadata, deadline = Path(run.dir) / "wandb-metadata.json", time.monotonic() + 20
+while time.monotonic() < deadline and not (metadata.exists() and "cpu_count" in metadata.read_text()):
+    time.sleep(0.1)
 run.finish()
 report(
     {

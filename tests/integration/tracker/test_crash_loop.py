@@ -1,6 +1,7 @@
 """kill -9 under load: what was acknowledged is there, what is there is right, and what was decoded was decoded once.
 
-An outside ledger notes each acknowledged byte. OUTRIDER_CRASH_KILLS sets how many times the tracker dies (default 45).
+An outside ledger notes each acknowledged byte. OUTRIDER_CRASH_KILLS sets how many times the tracker dies; the default
+is once at each named place, and as often at a random moment.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from outrider_tracker.store.store import Store
 from tests.integration.tracker.process import Sidecar, TrackerProcess
 from tests.unit.tracker import wire
 
-KILLS = int(os.environ.get("OUTRIDER_CRASH_KILLS", "45"))
+KILLS = int(os.environ.get("OUTRIDER_CRASH_KILLS", 2 * len(failpoints.STREAM_NAMES)))
 SOURCES = ("pod-a", "pod-b")
 LOG, EVENTS, METRICS = "train/0/stdout", "train/0/events", "train/0/samples"
 KINDS = {LOG: "stdout", EVENTS: "events", METRICS: "metrics"}
@@ -189,7 +190,7 @@ def _check_points(store: Store, source: str, whole: int) -> None:
         assert list(values) == [float(number) for number in range(whole)]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
     """Kills at random moments and at every named place, under the load of two pods, compaction running all along."""
     seed = int(os.environ.get("OUTRIDER_CRASH_SEED", "7"))

@@ -1,7 +1,7 @@
 """kill -9 under the load of W&B clients: what was acknowledged is there, as it was sent, and was decoded once.
 
-An outside ledger notes each acknowledged line and file. OUTRIDER_CRASH_KILLS sets how many times the tracker dies
-(default 20).
+An outside ledger notes each acknowledged line and file. OUTRIDER_CRASH_KILLS sets how many times the tracker dies;
+the default is once at each named place, and as often at a random moment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from outrider_tracker.store.store import Store
 from tests.integration.tracker.process import TrackerProcess
 from tests.integration.tracker.wandb.client import Wire
 
-KILLS = int(os.environ.get("OUTRIDER_CRASH_KILLS", "20"))
+KILLS = int(os.environ.get("OUTRIDER_CRASH_KILLS", 2 * len(failpoints.LINE_NAMES)))
 FILES = {
     LineFile.HISTORY: "wandb-history.jsonl",
     LineFile.EVENTS: "wandb-events.jsonl",

@@ -81,7 +81,6 @@ def test_logs_are_refused_before_events(disk: Path) -> None:
         assert tracker.client.post("/ingest/v1/sources/pod-1/files", json=asked).status_code == 200
 
 
-@pytest.mark.timeout(300)
 def test_a_truly_full_disk_loses_nothing_acknowledged(disk: Path) -> None:
     """No watermark in the way: SQLite itself meets the end of the disk, again and again, with compaction running."""
     arguments = ("--watermarks", "100,100,100", "--seal-interval", "0.1", "--seal-bytes", "1")

@@ -6,7 +6,6 @@ import ssl
 from typing import Any
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from outrider_operator.core.injection import Injection, inject
@@ -39,7 +38,6 @@ def make_pod(**changes: Any) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"containers": [container], "restartPolicy": "Never"}}
 
 
-@pytest.mark.timeout(300)
 def test_generated_pods_are_admitted_and_keep_their_class(
     injected: Namespace, api: httpx.Client, webhook: WebhookProcess
 ) -> None:

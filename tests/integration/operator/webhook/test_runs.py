@@ -7,6 +7,7 @@ import copy
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -107,8 +108,8 @@ def guarded(runs: Runs, namespace: Namespace, api: httpx.Client) -> Iterator[Run
         yield runs
 
 
-def allow(namespace: Namespace, user: str, *rules: dict[str, Any]) -> None:
-    """Give a user rights in the namespace."""
+def allow(guarded: Runs, namespace: Namespace, user: str, *rules: dict[str, Any]) -> None:
+    """Give a user rights in the namespace; they hold when this returns."""
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": user}, "rules": rules}
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -118,6 +119,22 @@ def allow(namespace: Namespace, user: str, *rules: dict[str, Any]) -> None:
         "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
     }
     namespace.apply(role, binding)
+    for rule in rules:
+        (group,), (resource,), (name,) = rule["apiGroups"], rule["resources"], rule.get("resourceNames", [""])
+        for verb in rule["verbs"]:
+            asked = {"namespace": namespace.name, "group": group, "resource": resource, "name": name, "verb": verb}
+            until(f"{user} may {verb} {resource}", partial(may, guarded.api, user, asked))
+
+
+def may(api: httpx.Client, user: str, asked: dict[str, str]) -> bool:
+    """What the API server's own authorizer says; it learns of a new Role a moment after that is stored."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": asked},
+    }
+    answer = api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json=review).raise_for_status()
+    return bool(answer.json()["status"]["allowed"])
 
 
 RUNS_RULE = {"apiGroups": ["outrider.dev"], "resources": ["runs"], "verbs": ["*"]}
@@ -276,8 +293,8 @@ def test_what_is_too_long_for_the_status_is_cut_and_then_fits(runs: Runs) -> Non
 
 def test_nobody_makes_by_a_run_what_they_could_not_make(guarded: Runs, namespace: Namespace) -> None:
     """The requester's own rights decide, and only kinds of the table count."""
-    allow(namespace, "alice", RUNS_RULE, jobs_rule("create", "get"))
-    allow(namespace, "bob", RUNS_RULE)
+    allow(guarded, namespace, "alice", RUNS_RULE, jobs_rule("create", "get"))
+    allow(guarded, namespace, "bob", RUNS_RULE)
     assert guarded.create(make_run("a1"), "alice").status_code == 201
     said = sentence(guarded.create(make_run("b1"), "bob"), 403)
     place = f"user bob may not create jobs.batch in namespace {namespace.name}"
@@ -291,7 +308,7 @@ def test_nobody_makes_by_a_run_what_they_could_not_make(guarded: Runs, namespace
 def test_a_reference_needs_the_right_to_read_it(guarded: Runs, namespace: Namespace) -> None:
     """Else a Run would show a stranger's Job."""
     one = {**jobs_rule("get"), "resourceNames": ["resnet"]}
-    allow(namespace, "carol", RUNS_RULE, one)
+    allow(guarded, namespace, "carol", RUNS_RULE, one)
     assert guarded.create(make_run("c1", workloadRef=REF), "carol").status_code == 201
     said = sentence(guarded.create(make_run("c2", workloadRef={**REF, "name": "other"}), "carol"), 403)
     assert f"user carol may not get jobs.batch in namespace {namespace.name}" in said
@@ -308,7 +325,7 @@ def test_another_namespace_is_no_place_for_the_workload(guarded: Runs, namespace
 
 def test_the_submitter_is_stamped_and_cannot_be_forged(guarded: Runs, namespace: Namespace) -> None:
     """Whatever is written there, the creator's name stays."""
-    allow(namespace, "alice", RUNS_RULE, jobs_rule("create", "get"))
+    allow(guarded, namespace, "alice", RUNS_RULE, jobs_rule("create", "get"))
     forged = make_run()
     forged["metadata"]["annotations"] = {SUBMITTER: "root"}
     created = guarded.create(forged, "alice")
@@ -352,7 +369,7 @@ def test_a_person_without_rights_over_jobs_may_annotate_but_not_change_the_spec(
     guarded: Runs, namespace: Namespace
 ) -> None:
     """The question is asked when the spec changes."""
-    allow(namespace, "bob", RUNS_RULE)
+    allow(guarded, namespace, "bob", RUNS_RULE)
     assert guarded.create(make_run()).status_code == 201
     assert guarded.patch("resnet", {"metadata": {"labels": {"a": "b"}}}, "bob").status_code == 200
     said = sentence(guarded.patch("resnet", {"spec": {"notes": "x"}}, "bob"), 403)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from outrider_tracker.core.principals import Person, Role
 from outrider_tracker.core.rules import Visibility
 from outrider_tracker.notifier import Notifier
 from outrider_tracker.services import Services
+from outrider_tracker.store import projects, sdk_runs
 from outrider_tracker.store.projects import Project
 from outrider_tracker.store.records import (
     Collection,
@@ -34,10 +35,11 @@ from outrider_tracker.store.records import (
     StreamBytes,
     StreamInfo,
 )
-from outrider_tracker.store.sdk_runs import SdkRun
+from outrider_tracker.store.sdk_runs import RunChange, SdkRun
 from outrider_tracker.store.store import Store
 
 NOW = 1_800_000_000.0
+Make = Callable[..., SdkRun]
 
 KEYS = {
     "key-of-ada": Person("ada", roles={"vision": Role.VIEWER}),
@@ -210,3 +212,29 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tracker.test") as made:
         yield made
+
+
+@pytest.fixture
+def make(store: Store) -> Make:
+    """Makes an SDK run as the client would."""
+
+    def made(
+        name: str,
+        *,
+        project: str = "digits",
+        entity: str = "vision",
+        at: float = NOW,
+        run_id: str | None = None,
+        **change: Any,
+    ) -> SdkRun:
+        def job(connection: Any) -> SdkRun:
+            connection.execute("INSERT OR IGNORE INTO entity (name, created) VALUES (?, ?)", (entity, NOW))
+            place = projects.ensure_project(connection, entity, project, None, NOW)
+            run, _ = sdk_runs.upsert_run(
+                connection, place.id, name, RunChange(**change), user=None, run_id=run_id, now=at
+            )
+            return run
+
+        return store.writer.run(job)
+
+    return made

@@ -96,9 +96,15 @@ class Product:
         return {c["type"] for c in found.get("status", {}).get("conditions", []) if c["status"] == "True"}
 
     def part(self, component: str) -> list[Obj]:
-        """The running pods of controller, webhook or tracker."""
-        pods = self.kube.list("Pod", NAMESPACE, labelSelector=f"app.kubernetes.io/component={component}")
-        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        """The pods of controller, webhook or tracker that are to stay."""
+        return [pod for pod in self._all_of(component) if "deletionTimestamp" not in pod["metadata"]]
+
+    def wait_gone(self, component: str) -> None:
+        """Returns when a part has no pod left, also none that is ending: those still finish what they are asked."""
+        wait_for(f"the pods of {component} to be gone", lambda: not self._all_of(component), 60)
+
+    def _all_of(self, component: str) -> list[Obj]:
+        return self.kube.list("Pod", NAMESPACE, labelSelector=f"app.kubernetes.io/component={component}")
 
     def run_of(self, ns: str, uid: str) -> Obj | None:
         """The Run that was made for the workload with this UID."""

@@ -93,7 +93,7 @@ def test_uninstall_and_reinstall(product: Product, ns: str) -> None:
     with helm_python.Config(kubeconfig_path=product.cluster.kubeconfig, namespace=release.NAMESPACE) as config:
         given = config.get_values(release.NAME)
         config.uninstall(release.NAME)
-    wait_for("the controller to be gone", lambda: not product.part("controller"), 60)
+    product.wait_gone("controller")
     assert now()["metadata"]["uid"] == made["metadata"]["uid"]
     let_go(product, ns, job_before["metadata"]["name"])
     release.install(product.cluster.kubeconfig, given)

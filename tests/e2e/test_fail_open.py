@@ -12,13 +12,14 @@ import pytest
 
 from outrider_sidecar import contract
 from tests.e2e import faults, light
-from tests.e2e.kube import Obj, wait_for
+from tests.e2e.kube import Obj
 from tests.e2e.product import Product
 from tools.demo import ready
 from tools.demo.release import NAMESPACE
 
 SCRIPT = "echo begun; sleep 1; echo ended; exit 7"
 LATER = 3.0  # seconds
+PAIRS = 3
 
 
 def broken_collector(pod: Obj, *command: str) -> None:
@@ -45,12 +46,24 @@ def tracker_does_not_resolve(pod: Obj) -> None:
 
 
 def alike(product: Product, ns: str, treated: Obj) -> None:
-    """The treated pod against a control made right after it."""
-    late, end = light.run_to_end(product.kube, ns, treated)
-    control, control_end = light.run_to_end(product.kube, ns, light.pod("control", SCRIPT))
-    assert (end["exitCode"], end["phase"], end["reason"]) == (7, "Failed", "Error")
-    assert (control_end["exitCode"], control_end["phase"], control_end["reason"]) == (7, "Failed", "Error")
-    assert late <= control + LATER, f"first line after {late:.2f} s, the control's after {control:.2f} s"
+    """The treated pod against a control made right after it: its end each time, its start in the best of three pairs.
+
+    A shared machine may hold any one pod up; what we break would hold up all three.
+    """
+    starts: list[tuple[float, float]] = []
+    while not starts or (starts[-1][0] > starts[-1][1] + LATER and len(starts) < PAIRS):
+        late, end = light.run_to_end(product.kube, ns, renamed(treated, len(starts)))
+        control, control_end = light.run_to_end(product.kube, ns, renamed(light.pod("control", SCRIPT), len(starts)))
+        assert (end["exitCode"], end["phase"], end["reason"]) == (7, "Failed", "Error")
+        assert (control_end["exitCode"], control_end["phase"], control_end["reason"]) == (7, "Failed", "Error")
+        starts.append((late, control))
+    assert late <= control + LATER, f"first lines after these seconds, each beside its control's: {starts}"
+
+
+def renamed(pod: Obj, number: int) -> Obj:
+    """The first pair has the plain names."""
+    name = pod["metadata"]["name"]
+    return {**pod, "metadata": {**pod["metadata"], "name": f"{name}-{number}" if number else name}}
 
 
 @pytest.mark.parametrize("fault", [exits_at_import, is_killed_for_memory, tracker_does_not_resolve])
@@ -69,8 +82,8 @@ def no_endpoints(product: Product) -> Iterator[None]:
     before = product.kube.get("Deployment", NAMESPACE, name)
     assert before
     product.kube.patch("Deployment", NAMESPACE, name, {"spec": {"replicas": 0}})
-    wait_for("the webhook's pods to go", lambda: not product.part("webhook"), 60)
     try:
+        product.wait_gone("webhook")
         yield
     finally:
         product.kube.patch("Deployment", NAMESPACE, name, {"spec": {"replicas": before["spec"]["replicas"]}})

@@ -238,10 +238,11 @@ static void begin(struct procs *p, const struct proc *candidate, void (*found)(v
     int pidfd = (int)syscall(SYS_pidfd_open, candidate->pid, 0);
     bool readable = proc_file(candidate->pid, "environ", &facts.environ, ENVIRON_MAX);
     proc_file(candidate->pid, "cmdline", &facts.cmdline, CMDLINE_MAX);
+    double read_at = (double)mono_ms() / 1000;
     // The number may belong to another process by now.
     if (readable && stat_read(candidate->pid, &line) && line.started == candidate->started) {
         *r = (struct rank){.pid = candidate->pid, .pidfd = pidfd, .started = candidate->started, .rank = candidate->rank, .local = candidate->local};
-        r->cpu_at = (double)mono_ms() / 1000;
+        r->cpu_at = read_at;
         r->cpu_seconds = (double)(line.user + line.system) / (double)sysconf(_SC_CLK_TCK);
         r->has_restart = integer(&facts.environ, "TORCHELASTIC_RESTART_COUNT", &r->restart);
         p->rank_count++;
@@ -266,6 +267,8 @@ void procs_scan(struct procs *p, void (*found)(void *, const struct rank_facts *
         struct proc *now = &list[i], *before = find(p->list, p->count, now->pid);
         now->below = below(list, count, now, p->self);
         if (!now->below)
+            continue;
+        if (now->pid == p->child && !p->child_began)
             continue;
         if (before && before->started == now->started && (before->image == now->image || now->image == 1)) {
             now->pair = before->pair;

@@ -29,6 +29,7 @@ struct procs {
     size_t rank_count;
     uint64_t ranks_seen, ranks_left_out;
     pid_t self, child, helper; // the wrapped command; a process of our own, no rank
+    bool child_began; // until its exec, the command is a copy of ourselves: not its own name, files and environment
 };
 
 struct rank_end {

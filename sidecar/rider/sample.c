@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CPU_SECONDS 0.09 // the kernel counts in hundredths: over less time, one of them would be many percent
+
 static struct json begin(const char *scope)
 {
     struct json j = {0};
@@ -57,10 +59,11 @@ static void sample_rank(struct sampler *s, struct rank *r, struct sink *out)
     json_int(&j, "pid", r->pid);
     json_text(&j, "container", s->container);
     json_open(&j, "m", '{');
-    if (now > r->cpu_at)
+    if (now - r->cpu_at > CPU_SECONDS) {
         json_number(&j, "cpu", 100 * (seconds - r->cpu_seconds) / (now - r->cpu_at));
-    r->cpu_at = now;
-    r->cpu_seconds = seconds;
+        r->cpu_at = now;
+        r->cpu_seconds = seconds;
+    }
     if (small(r->pid, "status", text, sizeof text) && field(text, "\nVmRSS:", &value))
         json_number(&j, "proc.memory.rssMB", (double)value / 1024);
     json_int(&j, "proc.cpu.threads", (int64_t)line.threads);
@@ -108,8 +111,8 @@ void sample_begin(struct sampler *s, const char *container)
     struct cgroup_use use;
     s->container = container;
     cgroup_find(&s->group);
-    cgroup_use(&s->group, &use);
     s->cpu_at = (double)mono_ms() / 1000;
+    cgroup_use(&s->group, &use);
     s->cpu_seconds = use.cpu_seconds;
     s->periods = use.periods;
     s->throttled = use.throttled;

@@ -85,12 +85,17 @@ void sink_write(struct sink *s, const char *bytes, size_t n)
             return;
         bytes += skip;
         n -= skip;
-        s->torn = false;
-        // Whole lines only from here on: the torn one is ended.
-        if (s->open_line && room_left(s) > 0 && write(s->fd, "\n", 1) == 1) {
+        // Whole lines only from here on: the torn one is ended, or else the next line would become a part of it.
+        if (s->open_line) {
+            ssize_t put = room_left(s) > 0 ? write(s->fd, "\n", 1) : 0;
+            if (put != 1) {
+                fail(s, n, put < 0 ? errno : 0);
+                return;
+            }
             s->size++;
             s->open_line = false;
         }
+        s->torn = false;
     }
     uint64_t room = room_left(s);
     size_t take = n < room ? n : (size_t)room, done = 0;

@@ -169,7 +169,11 @@ static void wait_signal(struct supervisor *s, uint64_t until_ms)
     uint64_t now = mono_ms(), ms = until_ms > now ? until_ms - now : 0;
     struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     siginfo_t info;
-    int number = sigtimedwait(&s->caught, &info, until_ms == UINT64_MAX ? NULL : &time);
+    int number;
+    // A process that was stopped and goes on finds the call interrupted (musl hides it): what is pending comes first.
+    do
+        number = sigtimedwait(&s->caught, &info, until_ms == UINT64_MAX ? NULL : &time);
+    while (number < 0 && errno == EINTR);
     if ((number == SIGTERM || number == SIGINT) && !s->stopping) {
         s->stopping = true;
         s->was_running = s->collector > 0; // asked before the signal is passed on: the collector may be gone a moment later

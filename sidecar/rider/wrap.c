@@ -32,7 +32,8 @@
 #define SLOT_PIPES 1
 #define SLOT_CONSOLES 3
 #define SLOT_INFO 5
-#define SLOT_RANKS 6
+#define SLOT_EXEC 6
+#define SLOT_RANKS 7
 
 static struct wrap W; // large; one a process
 static sigset_t old_mask;
@@ -75,12 +76,21 @@ static void fill_descriptors(void)
 
 static bool start_command(struct wrap *w, const int *ends)
 {
+    int exec_pipe[2] = {-1, -1};
     pid_t parent = getpid();
-    w->child = fork();
-    if (w->child < 0)
+    if (pipe2(exec_pipe, O_CLOEXEC) != 0)
         return false;
-    if (w->child > 0)
+    w->child = fork();
+    if (w->child != 0)
+        close(exec_pipe[1]);
+    if (w->child < 0) {
+        close(exec_pipe[0]);
+        return false;
+    }
+    if (w->child > 0) {
+        w->exec_pipe = exec_pipe[0];
         return true;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) // it died before the line above
         _exit(128 + SIGKILL);
@@ -145,6 +155,14 @@ static void scan(struct wrap *w)
         tree_open_torch(&w->tree);
 }
 
+static void on_exec(struct wrap *w)
+{
+    close(w->exec_pipe);
+    w->exec_pipe = -1;
+    w->procs.child_began = true;
+    scan(w);
+}
+
 static void give_back(struct wrap *w)
 {
     struct sink *const own[] = {&w->streams[0].file, &w->streams[1].file, &w->samples};
@@ -202,6 +220,7 @@ static void once(struct wrap *w, int signals, const struct schedule *at)
         fds[SLOT_CONSOLES + i] = (struct pollfd){.fd = full ? s->console.fd : -1, .events = POLLOUT};
     }
     fds[SLOT_INFO] = (struct pollfd){.fd = w->info_pipe, .events = POLLIN};
+    fds[SLOT_EXEC] = (struct pollfd){.fd = w->exec_pipe, .events = POLLIN};
     for (size_t i = 0; i < w->procs.rank_count; i++)
         fds[SLOT_RANKS + i] = (struct pollfd){.fd = w->procs.ranks[i].pidfd, .events = POLLIN};
     if (poll(fds, n, wait_ms(at)) <= 0)
@@ -218,6 +237,8 @@ static void once(struct wrap *w, int signals, const struct schedule *at)
     }
     if (fds[SLOT_INFO].revents)
         report_info_read(w);
+    if (fds[SLOT_EXEC].revents)
+        on_exec(w);
     if (fds[SLOT_SIGNALS].revents)
         on_signals(w, signals);
 }
@@ -340,7 +361,7 @@ int wrap_main(int argc, char **argv)
     cgroup_oom_kills(&w->sampler.group, &w->oom_kills);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (!start_command(w, ends)) {
-        complain("cannot watch the command: fork: %s. It runs without.", strerror(errno));
+        complain("cannot watch the command: %s. It runs without.", strerror(errno));
         run_command(w->argv);
     }
     close(ends[0]);
@@ -354,7 +375,7 @@ int wrap_main(int argc, char **argv)
     const char *interval = getenv("OUTRIDER_METRICS_INTERVAL");
     if (interval && !parse_seconds(interval, &seconds))
         seconds = 10;
-    struct schedule at = {.interval = (uint64_t)(seconds * 1000)};
+    struct schedule at = {.scan = mono_ms() + TICK_YOUNG_MS, .interval = (uint64_t)(seconds * 1000)};
     at.interval = at.interval < 100 ? 100 : at.interval;
     at.sample = mono_ms() + at.interval;
     w->young_until_ms = mono_ms() + YOUNG_MS;

@@ -46,6 +46,7 @@ struct wrap {
     int status; // of the command; NO_STATUS while it runs
     pid_t info_pid; // the process that collects container.info, 0 = none
     int info_pipe;
+    int exec_pipe; // ends when the command's program has begun; -1 after that
     struct buf info;
     uint64_t young_until_ms;
 };

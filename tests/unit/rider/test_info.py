@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rider.riding import Volume, python
+from tests.unit.rider.riding import Volume, python, until
 
 
-def info(volume: Volume, command: list[str], **options: Any) -> dict[str, Any]:
-    volume.run(command, **options)
-    return volume.event("container.info")
+def info(volume: Volume, command: list[str], number: int = 0, **options: Any) -> dict[str, Any]:
+    """The record about a command that reads its input to the end: the rider waits only a moment for it after that."""
+    process = volume.popen(command, stdin=subprocess.PIPE, **options)
+    until(lambda: volume.events("container.info", number), "the record")
+    process.communicate(timeout=20)
+    return volume.event("container.info", number)
 
 
 def test_container_start(volume: Volume) -> None:
@@ -31,7 +34,7 @@ def test_container_start(volume: Volume) -> None:
 
 
 def test_machine(volume: Volume) -> None:
-    event = info(volume, ["true"])
+    event = info(volume, ["cat"])
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     assert event["os"] == release["PRETTY_NAME"].strip('"')
     assert event["kernel"] == platform.release()
@@ -55,7 +58,7 @@ def test_python_of_a_virtual_environment(volume: Volume) -> None:
         (site / folder).mkdir(parents=True)
     (venv / "pyvenv.cfg").write_text("home = /nowhere\ninclude-system-site-packages = false\nversion = 3.9.17\n")
     (venv / "bin").mkdir()
-    (venv / "bin" / "python").symlink_to("/bin/true")
+    (venv / "bin" / "python").symlink_to("/bin/cat")
     torchrun = venv / "bin" / "torchrun"
     torchrun.write_text(f"#!{venv}/bin/python\nimport x\n")
     torchrun.chmod(0o755)
@@ -65,11 +68,10 @@ def test_python_of_a_virtual_environment(volume: Volume) -> None:
         "packages": {"torch": "2.6.0+cu124", "nvidia_nccl_cu12": "2.21.5", "old": "1.0"},
     }
     assert info(volume, [str(venv / "bin" / "python")])["python"] == expected
-    volume.run([str(torchrun)])
-    assert volume.event("container.info", 1)["python"] == expected
+    assert info(volume, [str(torchrun), "-"], 1)["python"] == expected
     (venv / "bin" / "python3").symlink_to("python")
-    volume.run(["true"], env={"PATH": f"{venv}/bin:/usr/bin:/bin"})
-    assert volume.event("container.info", 2)["python"] == expected | {"path": str(venv / "bin" / "python3")}
+    found = info(volume, ["cat"], 2, env={"PATH": f"{venv}/bin:/usr/bin:/bin"})["python"]
+    assert found == expected | {"path": str(venv / "bin" / "python3")}
 
 
 def test_python_that_runs_here(volume: Volume) -> None:
@@ -80,7 +82,7 @@ import importlib.metadata, json, platform
 print(json.dumps([platform.python_version(), {d.name: d.version for d in importlib.metadata.distributions()}]))
 """
     version, packages = json.loads(subprocess.run([command, "-I", "-c", ask], capture_output=True, check=True).stdout)
-    found = info(volume, [command, "-c", "pass"])["python"]
+    found = info(volume, [command, "-c", "import sys; sys.stdin.read()"])["python"]
     assert version.startswith(found["version"])
     assert found["version"].startswith("3.")
     normal = {name.lower().replace("-", "_").replace(".", "_"): number for name, number in found["packages"].items()}
@@ -110,7 +112,7 @@ def test_git_commit(volume: Volume, how: str) -> None:
         where = repo / "a" / "b"
         where.mkdir(parents=True)
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True, text=True).stdout.strip()
-    assert info(volume, ["true"], cwd=where)["git"] == {"commit": commit}
+    assert info(volume, ["cat"], cwd=where)["git"] == {"commit": commit}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_broken_repository_gives_no_commit(volume: Volume, head: str) -> None:
     (volume.root / ".git").mkdir()
     (volume.root / ".git" / "HEAD").write_text(head)
     (volume.root / "secret").write_text("0" * 40)
-    assert "git" not in info(volume, ["true"], cwd=volume.root)
+    assert "git" not in info(volume, ["cat"], cwd=volume.root)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_environment_is_chosen_and_redacted(volume: Volume) -> None:
         "HF_TOKEN": "abc",
         "CUDA_URL": "http://me:abc@host/",
     }
-    recorded = info(volume, ["true"], env=env)["env"]
+    recorded = info(volume, ["cat"], env=env)["env"]
     assert recorded["NCCL_DEBUG"] == "INFO"
     assert recorded["WORLD_SIZE"] == "4"
     assert recorded["TORCH_SECRET"] == recorded["NCCL_AUTH_TOKEN"] == "***"
@@ -184,7 +186,9 @@ def test_any_bytes_in_the_command_are_valid_json(volume: Volume) -> None:
 
 def test_huge_command_and_environment_stay_below_the_bound_of_a_line(volume: Volume) -> None:
     env = {f"TORCH_{n}": "\x01" * 900 for n in range(100)}
-    volume.run(["true", *["x" * 1000] * 100], env=env)
+    process = volume.popen(["sh", "-c", "read end", *["x" * 1000] * 100], env=env, stdin=subprocess.PIPE)
+    until(lambda: volume.events("container.info") + volume.events("warning"), "the record, or that it was dropped")
+    process.communicate(timeout=20)
     assert volume.event("container.start")["argv"][-1] == "… (cut)"
     for line in (volume.start() / "events.jsonl").read_bytes().splitlines():
         assert len(line) < 64 << 10

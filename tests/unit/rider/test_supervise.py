@@ -62,9 +62,9 @@ def sidecar(empty: Volume, binary: Path) -> Sidecar:
 
 
 def until_down(process: subprocess.Popen[bytes]) -> None:
-    """Returns when the collector has ended and the pause before its next start has begun."""
+    """Returns when the collector has ended and a long pause before its next start has begun."""
     assert process.stderr is not None
-    while b"starting it again" not in (line := process.stderr.readline()):
+    while b"starting it again in 2.0 s" not in (line := process.stderr.readline()):
         assert line, "supervise ended without a word about its collector"
 
 
@@ -169,7 +169,7 @@ def test_hook_fails_after_its_time_with_a_sentence(sidecar: Sidecar) -> None:
     began = time.monotonic()
     done = sidecar.wait("--timeout", "0.3")
     assert done.returncode == 1
-    assert 0.3 <= time.monotonic() - began < 5
+    assert 0.3 <= time.monotonic() - began < 10  # what it waits without the option
     assert b"was not installed within 0.3 s" in done.stderr
     assert sidecar.wait("--timeout", "x").returncode == 2
 
@@ -258,7 +258,6 @@ def test_last_words_where_the_collector_was_down(sidecar: Sidecar) -> None:
     """What lies on the volume beyond the released offsets, by stream, largest first."""
     process = sidecar.supervise("no-such-collector")
     assert sidecar.wait().returncode == 0
-    until_down(process)
     root = sidecar.volume.root
     start = root / "containers" / "train" / "0"
     rank = start / "torch" / "none_ab" / "attempt_0" / "1"
@@ -272,6 +271,7 @@ def test_last_words_where_the_collector_was_down(sidecar: Sidecar) -> None:
     (root / "sidecar" / "freed" / "train.0").write_text(
         "900 stdout.log\n50 samples.jsonl\n4000 torch/none_ab/attempt_0/1/stderr.log\n"
     )
+    until_down(process)
     stop(process)
     message = sidecar.message()
     assert message["outrider"] == 1
@@ -296,7 +296,6 @@ def test_last_words_where_the_collector_said_none(sidecar: Sidecar) -> None:
 def test_last_words_stay_below_four_kib_with_hostile_names(sidecar: Sidecar) -> None:
     process = sidecar.supervise("no-such-collector")
     assert sidecar.wait().returncode == 0
-    until_down(process)
     user = sidecar.volume.root / "user"
     for n in range(60):
         (user / ('\x01"\n' * 12 + f"{n}.jsonl")).write_bytes(b"x" * (n + 1))

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SWEEP: Final = 300.0
 """Seconds between two whole lists of Runs and Jobs: kopf's watches do not say what a re-list lost."""
+SECOND: Final = 10.0
+"""Seconds from the first list to the second: what went between the first one and kopf's own is gone from that one."""
 KEPT: Final = 600.0
 """Seconds after a Run's end in which what is known of its vanished pods is kept: the tracker may still be told."""
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -177,12 +179,14 @@ class App:
                 await informer.synced.wait()
             watching.start()
             self._synced.set()
+        pause = SECOND
         while True:
             try:
-                async with asyncio.timeout(SWEEP):
+                async with asyncio.timeout(pause):
                     await watching.ended.wait()
                 raise RuntimeError(f"kopf has ended: {watching.error!r}")
             except TimeoutError:
+                pause = SWEEP
                 try:
                     await self._sweep(client)
                     self._store.tidy(lambda run: (end := finished_at(run)) is not None and time.time() - end > KEPT)

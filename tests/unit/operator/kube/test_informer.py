@@ -32,7 +32,6 @@ class Watched:
             pod_view,
             self._changed,
             labels="outrider.dev/tracked=true",
-            silence=0.3,
             page_size=2,
             jitter=lambda: 1.0,
             sleep=self._sleep,
@@ -119,6 +118,7 @@ async def test_a_broken_connection_goes_on_where_it_was(server: WatchServer, wat
 
 async def test_silence_is_taken_for_a_broken_watch(server: WatchServer, watched: Watched) -> None:
     """No event and no bookmark for the bound: another watch."""
+    watched.informer.silence = 2.0  # long enough for an answer that is under way
     server.script += [
         Answer(page([], 10)),
         Answer(lines=[bookmark(12)], end="silence"),

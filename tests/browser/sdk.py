@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,11 +47,21 @@ class Live:
     """A training that prints what it is told."""
 
     told: IO[str]
+    process: subprocess.Popen[str]
 
     def say(self, line: str) -> None:
         """It prints the line; "bar" makes it draw a progress bar."""
         self.told.write(f"{line}\n")
         self.told.flush()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile it does nothing, and hears of nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -69,7 +80,7 @@ def live_run(url: str, folder: Path) -> Iterator[Live]:
         )
         assert process.stdin is not None
         try:
-            yield Live(process.stdin)
+            yield Live(process.stdin, process)
         finally:
             process.stdin.close()
             try:

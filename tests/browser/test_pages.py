@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.browsing import log_in, wait_for_script
 from tests.browser.conftest import Complaints, Filled
@@ -184,11 +184,12 @@ class TestRunPage:
     def test_pointing_at_a_line_tells_whose_it_is_on_every_chart(self, page: Page, filled: Filled) -> None:
         page.goto(f"{filled.failed}?tab=charts&key=proc")
         memory = page.get_by_role("article", name="proc.memory.rssMB", exact=True)
+        other = page.get_by_role("article", name="proc.io.readMB", exact=True)
+        expect(other.locator(".u-over")).to_be_visible()  # the pointer moves once: who comes later hears nothing of it
         box = memory.locator(".u-over").bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + box["width"] * 0.97, box["y"] + 15)  # top right: only the leaking rank is there
         expect(memory.locator(".entry.on")).to_contain_text(re.compile(r"rank 3\s*1[23]"))
-        other = page.get_by_role("article", name="proc.io.readMB", exact=True)
         expect(other.locator(".entry.on")).to_contain_text(re.compile(r"rank 3\s*2\d\d\d"))
 
     def test_charts_by_step(self, page: Page, filled: Filled) -> None:
@@ -238,6 +239,23 @@ class TestLogs:
         log.hover()
         page.mouse.wheel(0, 500 * 18)
         expect(status).to_contain_text(re.compile(r"1.000 lines loaded"))
+
+    def test_one_may_jump_while_a_page_is_still_to_come(self, page: Page, filled: Filled) -> None:
+        page.goto(f"{filled.failed}?tab=logs&unit=1.0.0&stream=stdout")
+        log = page.get_by_role("log")
+        expect(log).to_contain_text("step=11490")
+        held: list[Route] = []
+        earlier = re.compile(r"[?&]before=")
+        page.route(earlier, lambda route: held.append(route))  # noqa: PLW0108  Playwright marks what it is given
+        log.hover()
+        with page.expect_request(earlier):
+            page.mouse.wheel(0, -500 * 18)
+        page.get_by_role("button", name=re.compile("Start")).click()
+        expect(log.locator(".line").first).to_contain_text("step=0 ")
+        with page.expect_response(earlier):
+            held[0].continue_()
+        expect(page.locator(".status")).to_contain_text("500 lines loaded")
+        expect(log.locator(".line").first).to_contain_text("step=0 ")
 
     def test_lost_ranges_are_marked(self, page: Page, filled: Filled) -> None:
         page.goto(f"{filled.failed}?tab=logs&unit=1.0.2&stream=stdout")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import ssl
@@ -48,17 +49,27 @@ class Certificate:
     cert: Path
     key: Path
 
-    def stamp(self) -> tuple[tuple[int, int, int], ...]:
-        """Changes when the files do (a Secret's volume switches a link: another inode)."""
-        found = (self.cert.stat(), self.key.stat())
-        return tuple((item.st_ino, item.st_mtime_ns, item.st_size) for item in found)
+    def read(self) -> bytes:
+        """The present chain and key, in one text."""
+        return self.cert.read_bytes() + b"\n" + self.key.read_bytes()
 
-    def context(self) -> ssl.SSLContext:
-        """A server's context with the files' present content."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.cert, self.key)
-        return context
+
+def server_context(pem: bytes) -> ssl.SSLContext:
+    """A server's context with this chain and key. ssl.SSLError: they are none, or do not belong together."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, pem)
+    return context
+
+
+def _load(context: ssl.SSLContext, pem: bytes) -> None:
+    """OpenSSL reads it from a path; it never lies on a disk."""
+    descriptor = os.memfd_create("outrider-pem")
+    try:
+        os.write(descriptor, pem)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 class _Server(uvicorn.Server):
@@ -86,21 +97,20 @@ def bind(address: Address) -> socket.socket:
     return listener
 
 
-async def reload_certificate(certificate: Certificate, context: ssl.SSLContext) -> None:
+async def reload_certificate(certificate: Certificate, known: bytes, context: ssl.SSLContext) -> None:
     """Loads changed files into the living context: new handshakes use them, connections go on. Runs until cancelled."""
-    known = certificate.stamp()
     while True:
         await asyncio.sleep(CERTIFICATE_SECONDS)
         try:
-            stamp = certificate.stamp()
-            if stamp == known:
+            pem = certificate.read()
+            if pem == known:
                 continue
-            certificate.context()  # a pair that does not fit must not reach the living context
-            context.load_cert_chain(certificate.cert, certificate.key)
+            server_context(pem)  # what is tried and what is loaded are the same bytes, whoever writes the files now
+            _load(context, pem)
         except OSError as error:  # ssl.SSLError is one
             say("tls.reload.failed", cert=str(certificate.cert), reason=str(error))
             continue
-        known = stamp
+        known = pem
         say("tls.reloaded", cert=str(certificate.cert))
 
 
@@ -111,10 +121,11 @@ async def serve(tracker: Tracker, plain: socket.socket, tls: tuple[socket.socket
         sockets = [plain]
         tasks: list[asyncio.Task[None]] = []
         if tls is not None:
-            context = tls[1].context()
+            pem = tls[1].read()
+            context = server_context(pem)
             servers.append(_server(app, context))
             sockets.append(tls[0])
-            tasks.append(asyncio.create_task(reload_certificate(tls[1], context)))
+            tasks.append(asyncio.create_task(reload_certificate(tls[1], pem, context)))
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -122,8 +122,10 @@ async def test_a_waiter_is_woken_by_its_topic_only() -> None:
     waiting = asyncio.create_task(notifier.wait("a", version, 30))
     await asyncio.sleep(0)  # the task runs until it waits
     assert notifier.watched("a")
-    threading.Thread(target=notifier.publish, args=(["b"],)).start()
-    threading.Thread(target=notifier.publish, args=(["a"],)).start()
+    for topic in ("b", "a"):
+        thread = threading.Thread(target=notifier.publish, args=([topic],))
+        thread.start()
+        thread.join()  # one that comes late would count as news of "c" below, of which nobody has heard yet
     assert await waiting
     assert await notifier.wait("a", version, 30), "it moved since: no wait at all"
     assert not await notifier.wait("a", notifier.version("a"), 0.01)
@@ -150,6 +152,15 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
     DataFolder(tmp_path / "data", exclusive=False).close()
     first.close()
     DataFolder(tmp_path / "data").close()
+
+
+def test_a_folder_is_taken_over_from_one_that_is_about_to_end(tmp_path: Path) -> None:
+    """A tracker that was killed while it started a process leaves the lock to that for a moment."""
+    first = DataFolder(tmp_path / "data")
+    ending = threading.Timer(0.3, first.close)
+    ending.start()
+    DataFolder(tmp_path / "data").close()
+    ending.join()
 
 
 def test_migrations_run_once_and_keep_the_incarnation(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import ctypes.util
 import fcntl
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,9 @@ NETWORK_FILE_SYSTEMS: Final = {
     0x7461636F: "OCFS2",
     0x73757245: "Coda",
 }
+
+# What a killed tracker was about to start shares its lock until it runs its own program.
+LOCK_SECONDS: Final = 3.0
 
 
 class FolderRefusedError(Exception):
@@ -107,13 +111,19 @@ class DataFolder:
 
     def _take_lock(self) -> int:
         lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            raise FolderRefusedError(
-                f"another tracker holds the data folder {self.path}: stop it first, or give this one another --data"
-            ) from None
+        last = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > last:
+                    os.close(lock)
+                    raise FolderRefusedError(
+                        f"another tracker holds the data folder {self.path}: "
+                        "stop it first, or give this one another --data"
+                    ) from None
+                time.sleep(0.02)
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
         return lock

@@ -42,7 +42,8 @@ def test_the_log_stays_short_under_load(tmp_path: Path, monkeypatch: pytest.Monk
         store.writer.run(fill)
     checkpointer.close()
     log = store.folder.database.with_name("tracker.db-wal")
-    assert log.stat().st_size < 1000 * 4096
+    # It may grow by what is written during one round, however long the disk takes for that one.
+    assert log.stat().st_size < 3000 * 4096
     count = store.readers.read(lambda connection: connection.execute("SELECT count(*) FROM kept").fetchone()[0])
     assert count == 200
     store.close()

@@ -72,7 +72,10 @@ def test_summaries_of_summaries_are_those_of_the_points(drawn: Drawn, one: int, 
     assert np.array_equal(straight[several][:, exact], twice[several][:, exact], equal_nan=True)
     for once, again in zip(straight[several].tolist(), twice[several].tolist(), strict=True):
         scale = max(abs(once[summaries.LOW]), abs(once[summaries.HIGH]))
-        assert once[summaries.SUM] == pytest.approx(again[summaries.SUM], rel=1e-12, abs=1e-12 * min(scale, 1e300))
+        if math.isfinite(scale * once[summaries.FINITE]):
+            assert once[summaries.SUM] == pytest.approx(again[summaries.SUM], rel=1e-12, abs=1e-12 * scale)
+        else:  # the sum of a part may have been cut where doubles end
+            assert math.isfinite(again[summaries.SUM])
 
 
 @settings(max_examples=60)

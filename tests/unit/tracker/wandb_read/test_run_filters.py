@@ -209,7 +209,7 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(documents=st.lists(rows, min_size=1, max_size=4), wanted=filters)
 def test_sqlite_finds_what_mongodb_would(
     connection: sqlite3.Connection, documents: list[dict[str, Any]], wanted: dict[str, Any]
@@ -387,7 +387,7 @@ def test_a_long_list_of_names_is_one_condition(connection: sqlite3.Connection) -
     since=st.floats(0, 2000),
     stopped=st.booleans(),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_filter_on_state_agrees_with_what_is_shown(
     connection: sqlite3.Connection, state: State, heartbeat: float, now: float, since: float, stopped: bool
 ) -> None:

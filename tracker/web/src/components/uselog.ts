@@ -56,6 +56,7 @@ export function useLog(read: LogReader, generation: number | undefined): Log {
   const [jumps, setJumps] = useState(0);
   const latest = useRef<LogWindow | null>(null);
   const busy = useRef(false);
+  const newest = useRef(0);
   const pin = generation === undefined ? {} : { generation };
   const pinned = useRef(pin);
 
@@ -65,14 +66,28 @@ export function useLog(read: LogReader, generation: number | undefined): Log {
     setError(null);
   }, []);
 
-  /** One call at a time beside the tail: scrolling fires many events for one page. */
-  const once = useCallback((call: () => Promise<void>) => {
-    if (busy.current) return;
+  /** One call beside the tail; it takes the place of one that has no answer yet, which then counts no more. */
+  const call = useCallback((work: (current: () => boolean) => Promise<void>) => {
+    newest.current += 1;
+    const mine = newest.current;
+    const current = () => newest.current === mine;
     busy.current = true;
-    call()
-      .catch((problem: unknown) => setError(problem instanceof Error ? problem : new Error(String(problem))))
-      .finally(() => (busy.current = false));
+    work(current)
+      .catch((problem: unknown) => {
+        if (current()) setError(problem instanceof Error ? problem : new Error(String(problem)));
+      })
+      .finally(() => {
+        if (current()) busy.current = false;
+      });
   }, []);
+
+  /** The same where nothing is under way: scrolling fires many events for one page. */
+  const once = useCallback(
+    (work: (current: () => boolean) => Promise<void>) => {
+      if (!busy.current) call(work);
+    },
+    [call],
+  );
 
   useEffect(() => {
     if (!following) return undefined;
@@ -103,20 +118,20 @@ export function useLog(read: LogReader, generation: number | undefined): Log {
   const earlier = useCallback(() => {
     const at = latest.current;
     if (!at || at.start <= 0) return;
-    once(async () => {
+    once(async (current) => {
       const answer = await read({ before: at.start, limit: PAGE, generation: at.generation });
       const now = latest.current;
-      if (now) put(prepended(now, answer));
+      if (now && current()) put(prepended(now, answer));
     });
   }, [read, once, put]);
 
   const later = useCallback(() => {
     const at = latest.current;
     if (!at) return;
-    once(async () => {
+    once(async (current) => {
       const answer = await read({ from: resume(at).from, limit: PAGE, generation: at.generation });
       const now = latest.current;
-      if (!now) return;
+      if (!now || !current()) return;
       put(appended(now, answer));
       if (answer.end <= now.end) setFollowing(true);
     });
@@ -125,15 +140,16 @@ export function useLog(read: LogReader, generation: number | undefined): Log {
   const seek = useCallback(
     (to: { from: number } | "start" | "end") => {
       setFollowing(false);
-      once(async () => {
+      call(async (current) => {
         const where = to === "end" ? { last: PAGE } : { from: to === "start" ? 0 : to.from, limit: PAGE };
         const answer = await read({ ...where, ...pinned.current });
+        if (!current()) return;
         put(opened(typeof to === "string" ? answer : fromWholeLine(answer)));
         setJumps((count) => count + 1);
         if (to === "end") setFollowing(true);
       });
     },
-    [read, once, put],
+    [read, call, put],
   );
 
   return { window, error, following, jumps, follow: setFollowing, earlier, later, seek };

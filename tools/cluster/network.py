@@ -86,10 +86,10 @@ def set_node_link(layout: Layout, number: int, *, up: bool) -> None:
 
 
 def down(layout: Layout, state: State) -> None:
-    """Remove the namespaces and the host's link; links go with their namespaces."""
+    """Remove the host's link and the namespaces; the other links go with those."""
+    if layout.host_link in links():  # first: its other end is in the switch, and it would vanish at its own time
+        run("ip", "link", "delete", layout.host_link)
     present = namespaces()
     for name in [*(layout.netns(number) for number in state.numbers), layout.switch]:
         if name in present:
             run("ip", "netns", "delete", name)
-    if layout.host_link in links():
-        run("ip", "link", "delete", layout.host_link)

@@ -1,9 +1,9 @@
 """What is kept about a cluster between commands: its settings, networks and ports, in one file of its folder."""
 
 import json
+import random
 import socket
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any
 
 from tools.cluster import addresses, layout
 from tools.cluster.addresses import Addresses
+from tools.cluster.errors import ClusterError
 from tools.cluster.settings import Settings
 from tools.cluster.system import put, run
 
 FILE = "cluster.json"
+PORTS: Sequence[int] = range(20_000, 30_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,24 @@ def _routed() -> Iterable[IPv4Network]:
 
 
 def free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
-    """TCP ports that nobody listens on at this moment, all different and none of `taken`."""
+    """TCP ports that nobody listens on at this moment, all different and none of `taken`.
+
+    They are bound some seconds later only: the kernel gives none of these to whoever asks for any port, and no Service
+    has one of them as its node port.
+    """
     found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            one = held.enter_context(socket.socket())  # held until all are found, so that none is found twice
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            if port not in taken:
-                found.append(port)
-    return found
+    for port in random.sample(PORTS, len(PORTS)):
+        if port not in taken and _free(port):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ClusterError(f"only {len(found)} of {count} ports are free from {min(PORTS)} to {max(PORTS)}")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,10 +1,11 @@
 """What is kept of a cluster, and what the kernel tells about it."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from tools.cluster import addresses, state, teardown
+from tools.cluster import ClusterError, addresses, state, teardown
 from tools.cluster.cgroups import _hand_down
 from tools.cluster.layout import Layout
 from tools.cluster.settings import Settings
@@ -35,6 +36,17 @@ def test_only_nodes_make_the_api_leave_loopback() -> None:
 def test_chosen_ports_are_all_different() -> None:
     """Although each is free when it is looked at."""
     assert len(set(state.free_ports(50))) == 50
+
+
+def test_chosen_ports_are_free_and_not_kept_by_another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three, one is listened on and one is kept: the third is chosen, and there is no fourth."""
+    listened, kept, free = three = state.free_ports(3)
+    monkeypatch.setattr(state, "PORTS", three)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", listened))
+        assert state.free_ports(1, {kept}) == [free]
+        with pytest.raises(ClusterError, match="only 1 of 2 ports"):
+            state.free_ports(2, {kept})
 
 
 def test_a_link_s_name_fits_the_kernel() -> None:

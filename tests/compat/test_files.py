@@ -127,7 +127,7 @@ def test_file_fields(made: dict[str, Any]) -> None:
 def test_file_address_is_signed(made: dict[str, Any]) -> None:
     """It opens without any key."""
     address = made["read"]["urls"]["direct_url"]
-    assert httpx.get(address, trust_env=False, follow_redirects=True).text == "plain\n"
+    assert httpx.get(address, trust_env=False, follow_redirects=True, timeout=30).text == "plain\n"
 
 
 def test_files_by_names(made: dict[str, Any]) -> None:

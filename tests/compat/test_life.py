@@ -192,7 +192,7 @@ def test_sweep_address_opens(life: dict[str, Any], tracker: TrackerProcess) -> N
 
 def _opens(tracker: TrackerProcess, url: str) -> None:
     """A browser that follows the printed address gets the page of the UI."""
-    answer = httpx.get(url, headers={"Accept": "text/html"}, trust_env=False, follow_redirects=True)
+    answer = httpx.get(url, headers={"Accept": "text/html"}, trust_env=False, follow_redirects=True, timeout=30)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
     assert urlsplit(str(answer.url)).netloc == urlsplit(tracker.base).netloc

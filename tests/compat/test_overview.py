@@ -44,8 +44,9 @@ def test_description(run: dict[str, Any]) -> None:
 def test_privacy(made: dict[str, Any], tracker: TrackerProcess) -> None:
     """Private is the default: without a key nothing of it is told."""
     query = 'query Q($project: String!) { project(name: $project, entityName: "admin") { id } }'
+    variables = {"project": made["project"]}
     answer = httpx.post(
-        f"{tracker.base}/graphql", json={"query": query, "variables": {"project": made["project"]}}, trust_env=False
+        f"{tracker.base}/graphql", json={"query": query, "variables": variables}, trust_env=False, timeout=30
     )
     assert answer.status_code in {200, 401}
     if answer.status_code == 200:

@@ -93,6 +93,7 @@ def test_crashed(hasty: str, release: str, tmp_path: Path) -> None:
             json={"query": query, "variables": {"project": project}},
             auth=("api", KEY),
             trust_env=False,
+            timeout=30,
         )
         return str(answer.json()["data"]["project"]["run"]["state"])
 

@@ -25,6 +25,7 @@ def product(node_cluster: Cluster) -> Iterator[Product]:
     contents = {image.part.repository: image.key for image in built}
     release.install(node_cluster.kubeconfig, release.values(contents, ready.node_address(node_cluster)))
     ready.wait_for_parts(node_cluster, 300)
+    ready.wait_for_injection(node_cluster, "default", 60)
     kube = Kube(node_cluster.kubeconfig)
     recorder = Recorder(node_cluster.layout.root)
     tracker = Tracker(lambda: ready.ui_address(node_cluster), ready.admin_key(node_cluster))
@@ -61,10 +62,11 @@ def restricted_ns(product: Product) -> Iterator[str]:
 def start(product: Product, ns: str, restricted_ns: str) -> Callable[..., Pair]:
     """Starts an example in both forms and waits until all ranks train."""
 
-    def go(example: str = "torchrun-ddp", **environment: str) -> Pair:
+    # Without lingering, what the last second wrote is lost where the machine holds collector or tracker up for 1.5 s.
+    def go(example: str = "torchrun-ddp", linger: str = "8s", **environment: str) -> Pair:
         jobs = [
-            product.start(ns, example, environment),
-            product.start(restricted_ns, example, environment, restricted=True),
+            product.start(ns, example, environment, linger=linger),
+            product.start(restricted_ns, example, environment, restricted=True, linger=linger),
         ]
         pair = Pair(product, jobs)
         pair.each(product.wait_joined)

@@ -15,6 +15,7 @@ from typing import Any
 import requests
 import yaml
 
+from outrider_sidecar import contract
 from tests.e2e.kube import Kube, Obj, RefusedError, wait_for
 from tests.e2e.recorder import Record, Recorder
 from tools.cluster import Cluster
@@ -114,15 +115,27 @@ class Product:
         return None
 
     def start(
-        self, ns: str, example: str, environment: Mapping[str, str] = MappingProxyType({}), *, restricted: bool = False
+        self,
+        ns: str,
+        example: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        *,
+        restricted: bool = False,
+        linger: str = "",
     ) -> Obj:
-        """Applies an example's Service and Job with some of the trainer's environment changed; answers the Job."""
+        """Applies an example's Service and Job with some of the trainer's environment changed; answers the Job.
+
+        linger: how long its pods wait at their end for a tracker that does not answer; empty: as the example says.
+        """
         file = EXAMPLES / example / ("restricted/job.yaml" if restricted else "job.yaml")
         job: Obj = {}
         for found in yaml.safe_load_all(file.read_text()):
             obj = copy.deepcopy(found)
             if obj["kind"] == "Job":
-                set_environment(obj["spec"]["template"]["spec"]["containers"][0], environment)
+                template = obj["spec"]["template"]
+                set_environment(template["spec"]["containers"][0], environment)
+                if linger:
+                    template["metadata"]["annotations"][contract.LINGER] = linger
             made = self.kube.create(obj, ns)
             job = made if obj["kind"] == "Job" else job
         job["kind"] = "Job"
@@ -202,7 +215,7 @@ class Product:
         assert not problems, "\n".join(problems)
         return records
 
-    def wait_bytes(self, run: Obj, pod_uids: set[str], timeout: float = 30) -> None:
+    def wait_bytes(self, run: Obj, pod_uids: set[str], timeout: float = 120) -> None:
         """check_bytes as soon as it holds; the last difference when it does not within the time."""
         end = time.monotonic() + timeout
         while True:

@@ -102,3 +102,4 @@ def test_uninstall_and_reinstall(product: Product, ns: str) -> None:
     assert now()["metadata"]["uid"] == made["metadata"]["uid"]
     (job_after,) = product.kube.list("Job", ns)
     assert job_after["metadata"]["uid"] == job_before["metadata"]["uid"]
+    ready.wait_for_injection(product.cluster, ns, 60)  # the next scenario's pods are to have the sidecar

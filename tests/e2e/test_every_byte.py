@@ -20,7 +20,7 @@ TRACKER_PORT = 8443
 
 def test_normal_end(product: Product, start: Callable[..., Pair]) -> None:
     """A job that nothing happens to: Finished, 4 of 4 ranks, every byte."""
-    pair = start()
+    pair = start(linger="")  # as the examples have it
     pair.check("Finished")
     for job in pair.jobs:
         run = product.wait_ended(job)
@@ -94,7 +94,7 @@ def restarts(pod: Obj) -> int:
 def test_tracker_gone_for_good(product: Product, start: Callable[..., Pair]) -> None:
     """The tracker goes before the end and stays away: the job ends with its own code in its own time, and what could
     not be sent is shown to the byte."""
-    pair = start(STEPS="40", STEP_DELAY="0.2")
+    pair = start(linger="", STEPS="40", STEP_DELAY="0.2")
     addresses = [pod["status"]["podIP"] for pod in product.part("tracker")]
     with faults.packets_dropped(product.nodes, addresses, TRACKER_PORT):
         for job in pair.jobs:

@@ -6,11 +6,11 @@ import time
 from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Event, Semaphore
 from typing import TypeVar
 
 from tests.fuzz.apart import FORKS, Apart
-from tests.fuzz.connecting import connect
+from tests.fuzz.connecting import ANSWER_SECONDS, connect
 
 PAUSE = 0.05  # seconds between an answer and the next request
 FAIR = 2.0
@@ -57,15 +57,20 @@ def beside_light(
     So what a shared machine does to the tenant's requests, it does to both kinds. What each gave, and what the tenant
     had.
     """
-    stop = FORKS.Event()
-    treading = Apart(tread, tenant, stop)
+    stop, answered = FORKS.Event(), FORKS.Semaphore(0)
+    treading = Apart(tread, tenant, stop, answered)
     done: list[T] = []
     edges: list[float] = []  # where alone, beside and neither begin, in turns
     try:
         for do in turns:
             calm()
             edges.append(time.monotonic())
+            while answered.acquire(block=False):
+                pass
             time.sleep(baseline)  # what is measured is time: the tenant's requests while nothing else happens
+            # However late its process starts or goes on: of two answers the second one's request began in this time.
+            for _ in range(2):
+                assert answered.acquire(timeout=ANSWER_SECONDS), "the tenant gets no answers alone"
             edges.append(time.monotonic())
             done.append(do())
             edges.append(time.monotonic())
@@ -78,7 +83,7 @@ def beside_light(
     return done, Light(alone, beside, refused)
 
 
-def tread(tenant: Tenant, stop: Event) -> tuple[list[tuple[float, float]], int]:
+def tread(tenant: Tenant, stop: Event, answered: Semaphore) -> tuple[list[tuple[float, float]], int]:
     """A row twenty times a second: moment and seconds of each request, and how many were not answered with 200."""
     connection = connect(tenant.port)
     times: list[tuple[float, float]] = []
@@ -96,6 +101,7 @@ def tread(tenant: Tenant, stop: Event) -> tuple[list[tuple[float, float]], int]:
         times.append((begun, time.monotonic() - begun))
         refused += got.status != 200
         number += 1
+        answered.release()
     connection.close()
     return times, refused
 

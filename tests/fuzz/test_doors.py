@@ -85,12 +85,12 @@ def world(tracker: TrackerProcess, folder: Path) -> World:
     answer = graphql(tracker.base, made.basic(), FILES, e=ENTITY, p=PROJECT, r=RUN, f=names)
     for item in answer["createRunFiles"]["files"]:
         made.uploads.append(item["uploadUrl"].removeprefix(tracker.base))
-    httpx.put(tracker.base + made.uploads[0], content=b"content", trust_env=False).raise_for_status()
+    httpx.put(tracker.base + made.uploads[0], content=b"content", trust_env=False, timeout=30.0).raise_for_status()
     found = graphql(tracker.base, made.basic(), DOWNLOADS, e=ENTITY, p=PROJECT, r=RUN)
     made.uploads += [
         edge["node"]["directUrl"].removeprefix(tracker.base) for edge in found["project"]["run"]["files"]["edges"]
     ]
-    with httpx.Client(base_url=tracker.base, headers=made.bearer(), trust_env=False) as client:
+    with httpx.Client(base_url=tracker.base, headers=made.bearer(), trust_env=False, timeout=30.0) as client:
         sidecar = Sidecar(client, SOURCE, namespace=ENTITY)
         assert sidecar.declare().status_code == 200
     made.epoch, made.incarnation = sidecar.epoch, sidecar.incarnation
@@ -106,7 +106,7 @@ def peak_of(pid: int) -> float:
 def graphql(base: str, headers: dict[str, str], text: str, **variables: object) -> Any:
     """One operation that must succeed; its data."""
     answer = httpx.post(
-        f"{base}/graphql", json={"query": text, "variables": variables}, headers=headers, trust_env=False
+        f"{base}/graphql", json={"query": text, "variables": variables}, headers=headers, trust_env=False, timeout=30.0
     )
     body = answer.json()
     assert "errors" not in body, body
@@ -153,7 +153,7 @@ def test_hostile_requests(tracker: TrackerProcess, folder: Path, world: World, d
     assert statuses.total() > SECONDS, statuses
     assert peak < MEMORY_MIB
     light.judge(p99s=SOAK)
-    health = httpx.get(f"{tracker.base}/readyz", trust_env=False)
+    health = httpx.get(f"{tracker.base}/readyz", trust_env=False, timeout=30.0)
     assert health.status_code == 200, health.text
     decoded(tracker)
 

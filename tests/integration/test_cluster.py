@@ -12,6 +12,7 @@ import pytest
 from tests.cluster_fixtures import BUSYBOX, Namespace, load_busybox
 from tools.cluster import Cluster, ClusterError, build, cgroups
 from tools.cluster.network import links, namespaces
+from tools.cluster.system import until
 from tools.cluster.teardown import mounts
 
 CRD: dict[str, Any] = {
@@ -45,7 +46,15 @@ CRD: dict[str, Any] = {
         ],
     },
 }
-WAIT_FOR_TERM = "trap 'echo TERM; exit 0' TERM; while :; do sleep 1 & wait $!; done"
+LAMP: dict[str, Any] = {
+    "apiVersion": "example.test/v1",
+    "kind": "Lamp",
+    "metadata": {"name": "desk"},
+    "spec": {"watts": 40},
+}
+TERM_IS_TOLD = "trap 'echo TERM; exit 0' TERM"
+WAIT = "while :; do sleep 1 & wait $!; done"
+WAIT_FOR_TERM = f"{TERM_IS_TOLD}; {WAIT}"
 
 
 def container(name: str, script: str, **more: Any) -> dict[str, Any]:
@@ -65,17 +74,34 @@ def pod(name: str, script: str, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": found}
 
 
+def refused(namespace: Namespace, *argv: str, stdin: str | None = None) -> str:
+    """The API server's words against what would be created; empty where it would take it. Nothing is made."""
+    try:
+        namespace.kubectl("create", *argv, "--dry-run=server", stdin=stdin)
+    except ClusterError as error:
+        return str(error)
+    return ""
+
+
 @pytest.fixture
 def lamps(namespace: Namespace) -> Namespace:
-    """A namespace where the kind Lamp is known."""
+    """A namespace where the kind Lamp is known, which is a moment after it is established."""
     namespace.apply(CRD)
     namespace.wait("crd/lamps.example.test", "condition=Established")
+    until("the kind Lamp to be taken", lambda: not refused(namespace, "-f", "-", stdin=json.dumps(LAMP)), timeout=60)
     return namespace
 
 
 def test_the_api_server_is_ready_and_of_the_pinned_version(api_cluster: Cluster) -> None:
     """/readyz says ok, and the server knows its own version although it was built outside its own tree."""
-    assert api_cluster.kubectl("get", "--raw", "/readyz") == "ok"
+
+    def ready() -> bool:
+        try:
+            return api_cluster.kubectl("get", "--raw", "/readyz") == "ok"
+        except ClusterError:  # it is right to say so while its store is slow
+            return False
+
+    until("the API server to be ready", ready, timeout=60)
     told = json.loads(api_cluster.kubectl("get", "--raw", "/version"))
     assert told["gitVersion"] == build.kubernetes_version()
     assert (told["major"], told["minor"]) == ("1", "36")
@@ -83,16 +109,10 @@ def test_the_api_server_is_ready_and_of_the_pinned_version(api_cluster: Cluster)
 
 def test_a_custom_resource_is_checked_by_its_schema_and_its_rules(lamps: Namespace) -> None:
     """A CRD is accepted; CEL rules of it are enforced."""
-    lamp: dict[str, Any] = {
-        "apiVersion": "example.test/v1",
-        "kind": "Lamp",
-        "metadata": {"name": "desk"},
-        "spec": {"watts": 40},
-    }
-    lamps.apply(lamp)
+    lamps.apply(LAMP)
     assert lamps.get("lamp", "desk")["spec"] == {"watts": 40}
     with pytest.raises(ClusterError, match="a lamp has at most 60 watts"):
-        lamps.apply({**lamp, "metadata": {"name": "flood"}, "spec": {"watts": 1000}})
+        lamps.apply({**LAMP, "metadata": {"name": "flood"}, "spec": {"watts": 1000}})
 
 
 def test_controllers_make_pods_and_quota_is_enforced(namespace: Namespace) -> None:
@@ -111,6 +131,8 @@ def test_controllers_make_pods_and_quota_is_enforced(namespace: Namespace) -> No
         {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"configmaps": "0"}}}
     )
     namespace.wait("resourcequota/q", "jsonpath={.status.hard.configmaps}=0")
+    # Admission learns of it by a watch of its own.
+    until("the quota to count", lambda: "exceeded quota" in refused(namespace, "configmap", "one"), timeout=60)
     with pytest.raises(ClusterError, match="exceeded quota"):
         namespace.kubectl("create", "configmap", "one")
 
@@ -118,8 +140,15 @@ def test_controllers_make_pods_and_quota_is_enforced(namespace: Namespace) -> No
 def test_pod_security_admission_is_on(namespace: Namespace) -> None:
     """A namespace that asks for the restricted level gets it."""
     namespace.cluster.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce=restricted")
+    root = pod("root", "true")
+    # Admission learns of the label by a watch of its own.
+    until(
+        "the level to count",
+        lambda: "violates PodSecurity" in refused(namespace, "-f", "-", stdin=json.dumps(root)),
+        timeout=60,
+    )
     with pytest.raises(ClusterError, match="violates PodSecurity"):
-        namespace.apply(pod("root", "true"))
+        namespace.apply(root)
 
 
 def test_pods_run_on_both_nodes_with_logs_and_exec(node_namespace: Namespace) -> None:
@@ -138,7 +167,8 @@ def test_pods_run_on_both_nodes_with_logs_and_exec(node_namespace: Namespace) ->
     for name in ("a", "b"):
         node_namespace.wait(f"pod/{name}", "condition=Ready")
         assert node_namespace.kubectl("exec", name, "--", "sh", "-c", "echo $((6 * 7))") == "42\n"
-        assert node_namespace.kubectl("logs", name) == "here\n"
+        # A container runs a moment before its shell has said anything.
+        until(f"the words of {name}", lambda name=name: node_namespace.kubectl("logs", name) == "here\n", timeout=60)  # type: ignore[misc]
     assert node_namespace.get("pod", "a")["spec"]["nodeName"] != node_namespace.get("pod", "b")["spec"]["nodeName"]
 
 
@@ -167,9 +197,10 @@ def test_a_service_is_found_by_name_and_reached_across_nodes(node_namespace: Nam
             ]
         }
     }
-    ask = "for n in 1 2 3 4 5 6 7 8 9 10; do nc -w 3 {0} {1} </dev/null 2>/dev/null && break; sleep 1; done"
+    # nc succeeds without an answer, too: where the server's ends before its echo has begun.
+    ask = "until nc -w 3 {0} {1} </dev/null 2>/dev/null | grep .; do sleep 1; done"
     node_namespace.apply(pod("client", f"{ask.format('front', 80)}; {ask.format('server.ring', 8080)}", affinity=away))
-    node_namespace.wait("pod/client", "jsonpath={.status.phase}=Succeeded")
+    node_namespace.wait("pod/client", "jsonpath={.status.phase}=Succeeded", 120)
     assert node_namespace.kubectl("logs", "client") == "hello\nhello\n"
 
 
@@ -178,7 +209,7 @@ def test_a_native_sidecar_starts_first_and_is_ended_last(node_namespace: Namespa
     place = [{"name": "s", "mountPath": "/s"}]
     probe = {"exec": {"command": ["test", "-f", "/s/up"]}, "periodSeconds": 1}
     car = container(
-        "car", f"touch /s/up; {WAIT_FOR_TERM}", restartPolicy="Always", volumeMounts=place, startupProbe=probe
+        "car", f"{TERM_IS_TOLD}; touch /s/up; {WAIT}", restartPolicy="Always", volumeMounts=place, startupProbe=probe
     )
     node_namespace.apply(
         pod(
@@ -187,6 +218,7 @@ def test_a_native_sidecar_starts_first_and_is_ended_last(node_namespace: Namespa
             volumes=[{"name": "s", "emptyDir": {}}],
             initContainers=[car],
             containers=[container("main", "test -f /s/up && echo main saw it", volumeMounts=place)],
+            terminationGracePeriodSeconds=30,  # of which the sidecar takes what it needs to say its word
         )
     )
     node_namespace.wait("pod/pair", "jsonpath={.status.phase}=Succeeded")
@@ -197,7 +229,8 @@ def test_a_native_sidecar_starts_first_and_is_ended_last(node_namespace: Namespa
 def test_the_audit_log_tells_who_did_what(node_namespace: Namespace) -> None:
     """Each request stands in the log with its user, its verb and its object."""
     node_namespace.kubectl("create", "configmap", "seen")
-    entries = map(json.loads, node_namespace.cluster.audit_log.read_text().splitlines())
+    whole, _, _ = node_namespace.cluster.audit_log.read_bytes().rpartition(b"\n")  # others' entries are being written
+    entries = map(json.loads, whole.splitlines())
     made = [
         e for e in entries if e["verb"] == "create" and e.get("objectRef", {}).get("namespace") == node_namespace.name
     ]

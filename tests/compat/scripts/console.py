@@ -7,10 +7,11 @@ import wandb
 from reporting import missing, project, report
 
 out = {}
+api = wandb.Api(timeout=30)
 run = wandb.init(
     project=project(),
     id="console",
-    settings=wandb.Settings(console="wrap", x_stats_sampling_interval=0.5),
+    settings=wandb.Settings(console="wrap", x_stats_sampling_interval=0.5, x_file_stream_transmit_interval=1.0),
 )
 print("a first line")
 print("to stderr", file=sys.stderr)
@@ -28,7 +29,11 @@ if hasattr(run, "write_logs"):
 else:
     out["write_logs"] = missing("write_logs")
 print("an unfinished last line", end="", flush=True)
-time.sleep(2.5)
+for _ in range(150):  # the client looks at the machine beside this, and not any more once the run is over
+    api.flush()
+    if len(api.run(f"{project()}/console").history(stream="events", pandas=False)) >= 2:
+        break
+    time.sleep(0.2)
 run.finish()
 
 labelled = wandb.init(project=project(), id="quiet", settings=wandb.Settings(console="off", x_disable_stats=True))

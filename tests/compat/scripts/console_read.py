@@ -1,13 +1,19 @@
 """Console lines and system metrics as clients read them."""
 
 import sys
+import time
 from pathlib import Path
 
 import wandb
 from reporting import missing, plain, report
 
 api = wandb.Api(timeout=30)
-run = api.run(f"{sys.argv[1]}/console")
+for _ in range(150):  # the newest value of a metric is known when it is decoded, behind its acknowledgement
+    run = api.run(f"{sys.argv[1]}/console")
+    if not hasattr(run, "system_metrics") or run.system_metrics:
+        break
+    api.flush()
+    time.sleep(0.2)
 out = {"state": run.state}
 names = [file.name for file in run.files()]
 out["files"] = names

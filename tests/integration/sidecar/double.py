@@ -128,7 +128,11 @@ class Double:
         self._uploads: dict[str, dict[str, Any]] = {}
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        self.port = 0
+        # Bound and never listening: nobody else gets the port while this tracker is stopped.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
         self.start()
 
     @property
@@ -143,7 +147,6 @@ class Double:
 
         Handler.double = double
         self._server = _Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
         if context is not None:
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -165,6 +168,7 @@ class Double:
         self.released.set()
         if self._server is not None:
             self.stop()
+        self._held.close()
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:
         """Until the condition holds; it is looked at after each request."""
@@ -372,7 +376,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = b"" if status == 204 else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
-        if isinstance(fault, RefusedError) and status in {429, 503, 507}:
+        if status in {429, 503, 507}:
             self.send_header("Retry-After", "1")
         self.end_headers()
         self.wfile.write(data)

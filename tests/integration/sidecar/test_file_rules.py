@@ -98,7 +98,7 @@ def test_files_that_could_not_be_sent_are_counted_to_the_byte(pod: Pod, double: 
     """With the tracker gone the end comes in its time, and says which and how much."""
     (work / "report.json").write_bytes(b"x" * 12345)
     double.stop()
-    pod.start()
+    pod.start(OUTRIDER_LINGER="5")
     until(lambda: "trying again" in pod.log.read_text())
     words = pod.end()
     assert words["streams"]["report.json"] == 12345

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import socket
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,13 +47,21 @@ def start(data: Path, port: str = "0") -> TrackerProcess:
     return TrackerProcess(data, "--listen", f"127.0.0.1:{port}", "--seal-interval", "0.1", "--seal-bytes", "1000")
 
 
+@pytest.fixture
+def port() -> Iterator[str]:
+    """Bound and never listening: nobody else gets it while a tracker is between its death and its next start."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield str(held.getsockname()[1])
+
+
 @pytest.mark.parametrize("seed", [11, 12])
-def test_killed_in_turn(make_pod: Callable[..., Pod], tmp_path: Path, seed: int) -> None:
+def test_killed_in_turn(make_pod: Callable[..., Pod], tmp_path: Path, port: str, seed: int) -> None:
     """SIGKILL of the collector and of the tracker at random moments: nothing lost, nothing twice."""
     chance = random.Random(seed)
     data = tmp_path / "data"
-    tracker = start(data)
-    port = tracker.base.rpartition(":")[2]
+    tracker = start(data, port)
     pod = make_pod(tracker.base)
     pod.token.write_text(KEY)
     kept = Kept(data)

@@ -48,7 +48,7 @@ def test_nothing_is_said_to_one_that_cannot_be_checked(pod: Pod, double: Double,
     if wrong == "ca":
         (tmp_path / "ca").mkdir()
         _, trusted = certificate(tmp_path / "ca", "localhost")
-    pod.start(OUTRIDER_TRACKER_URL=serve_tls(double, key, crt), OUTRIDER_CA=trusted.read_text())
+    pod.start(OUTRIDER_TRACKER_URL=serve_tls(double, key, crt), OUTRIDER_CA=trusted.read_text(), OUTRIDER_LINGER="0")
     until(lambda: "certificate verify failed" in pod.log.read_text())
     pod.end()
     assert double.requests == 0

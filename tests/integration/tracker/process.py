@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -49,6 +50,10 @@ def _serve(arguments: list[str], environment: dict[str, str], out: Path, log: Pa
     os._exit(main(["serve", *arguments]))
 
 
+class KilledAtStartError(AssertionError):
+    """It was killed before it listened: a failpoint may lie in what it does by itself as soon as it starts."""
+
+
 class TrackerProcess:
     """`outrider-tracker serve` on a free port; `kill` is kill -9."""
 
@@ -67,8 +72,10 @@ class TrackerProcess:
         lines = out.read_text().splitlines() if out.exists() else []
         if not lines:
             self.process.join(DEADLINE)
+            code = self.process.exitcode
             self.process.close()
-            raise AssertionError(f"the tracker did not start:\n{self.log.read_text()[-4000:]}")
+            error = KilledAtStartError if code == -signal.SIGKILL else AssertionError
+            raise error(f"the tracker did not start:\n{self.log.read_text()[-4000:]}")
         self.listening: dict[str, str] = json.loads(lines[-1])
         self.base = self.listening["http"]
         self.client = httpx.Client(

@@ -233,7 +233,7 @@ def _runs(world: World, data: Path) -> None:
         record = run_record(project=project, name=f"run-{project}", group="")
         world.tracker.client.put(f"/api/v1/control/runs/run-{project}", json=record).raise_for_status()
         _job(world, project)
-    with httpx.Client(base_url=world.tracker.base, trust_env=False) as client:
+    with httpx.Client(base_url=world.tracker.base, trust_env=False, timeout=30.0) as client:
         client.headers["Authorization"] = f"Bearer {world.cluster.token(world.source)}"
         sidecar = Sidecar(client, world.source)
         assert sidecar.declare().status_code == 200
@@ -255,7 +255,7 @@ def _job(world: World, project: str) -> None:
     world.tracker.client.put(f"/api/v1/control/runs/job-{project}", json=record).raise_for_status()
     joined = join_record(f"job-{project}")
     world.tracker.client.put(f"/api/v1/control/sources/job-pod-{project}", json=joined).raise_for_status()
-    with httpx.Client(base_url=world.tracker.base, trust_env=False) as pod:
+    with httpx.Client(base_url=world.tracker.base, trust_env=False, timeout=30.0) as pod:
         pod.auth = httpx.BasicAuth("api", world.cluster.token(f"job-pod-{project}"))
         assert graphql(pod, UPSERT, entity="ml", project=project, name=f"of-{project}")[0] == YES
 
@@ -291,7 +291,7 @@ def reads_at_wandb(world: World, client: httpx.Client, project: str) -> dict[str
     file = shown(found, "project", "run", "files", "edges")
     if file == YES:
         address = found[1]["project"]["run"]["files"]["edges"][0]["node"]["directUrl"]
-        with httpx.Client(trust_env=False) as anybody:
+        with httpx.Client(trust_env=False, timeout=30.0) as anybody:
             file = plain(anybody.get(address))
     listed = graphql(client, PROJECTS_OF, entity="ml")
     names = [edge["node"]["name"] for edge in ((listed[1] or {}).get("models") or {"edges": []})["edges"]]
@@ -435,7 +435,7 @@ def test_a_pod_logs_its_own_run(world: World) -> None:
 
 def test_a_pod_that_is_not_joined_yet_is_told_to_come_again(world: World) -> None:
     """503 with Retry-After: the client tries again, and the controller is there within seconds."""
-    with httpx.Client(base_url=world.tracker.base, trust_env=False) as young:
+    with httpx.Client(base_url=world.tracker.base, trust_env=False, timeout=30.0) as young:
         young.auth = httpx.BasicAuth("api", world.cluster.token(f"young-{uuid4()}"))
         body = {"query": UPSERT, "variables": {"entity": "ml", "project": "team", "name": "young"}}
         answer = young.post("/graphql", json=body)
@@ -449,7 +449,7 @@ def test_a_deleted_pods_token_opens_nothing(world: World) -> None:
     uid = f"gone-{uuid4()}"
     joined = join_record("run-team", deleted=True)
     world.tracker.client.put(f"/api/v1/control/sources/{uid}", json=joined).raise_for_status()
-    with httpx.Client(base_url=world.tracker.base, trust_env=False) as client:
+    with httpx.Client(base_url=world.tracker.base, trust_env=False, timeout=30.0) as client:
         client.auth = httpx.BasicAuth("api", world.cluster.token(uid))
         assert graphql(client, "{ viewer { id } }")[0] == UNKNOWN
 
@@ -489,7 +489,7 @@ def test_addresses_of_files_are_for_what_they_were_made(world: World) -> None:
     up = got["createRunFiles"]["files"][0]["uploadUrl"]
     _, found = graphql(member, FILES, project="team", entity="ml", name="kept")
     down = found["project"]["run"]["files"]["edges"][0]["node"]["directUrl"]
-    with httpx.Client(trust_env=False) as anybody:
+    with httpx.Client(trust_env=False, timeout=30.0) as anybody:
         for client in (anybody, world.client("tracker admin")):
             for address in (up, down):
                 cut, middle = address[:-1], len(address) - 5
@@ -514,7 +514,7 @@ def test_a_wrong_key_is_401_and_nobody_is_null(world: World) -> None:
     assert graphql(world.client("controller"), "query Viewer { viewer { id } }") == (YES, {"viewer": None})
     _, data = graphql(world.client("pod"), "query Viewer { viewer { entity flags teams { edges { node { name } } } } }")
     assert data == {"viewer": {"entity": "ml", "flags": "{}", "teams": {"edges": [{"node": {"name": "ml"}}]}}}
-    with httpx.Client(base_url=world.tracker.base, trust_env=False) as browser:
+    with httpx.Client(base_url=world.tracker.base, trust_env=False, timeout=30.0) as browser:
         assert browser.post("/api/v1/session", json={"key": KEY}).status_code == 200
         assert graphql(browser, "query Viewer { viewer { id } }") == (YES, {"viewer": None})
 

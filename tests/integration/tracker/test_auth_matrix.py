@@ -52,7 +52,7 @@ def guarded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def own(guarded: TrackerProcess, cluster: Cluster) -> str:
     """A pod's source with a stream, joined to run `matrix` of entity `ml`."""
     uid = f"own-{uuid4()}"
-    client = httpx.Client(base_url=guarded.base, headers=bearer(cluster.token(uid)), trust_env=False)
+    client = httpx.Client(base_url=guarded.base, headers=bearer(cluster.token(uid)), trust_env=False, timeout=30.0)
     with client:
         sidecar = Sidecar(client, uid)
         assert sidecar.declare().status_code == 200
@@ -147,7 +147,7 @@ def confused(cluster: Cluster, uid: str) -> str:
 def test_who_may_do_what(guarded: TrackerProcess, cluster: Cluster, own: str, who: str, want: list[int]) -> None:
     """One row of the matrix: the ingest door and the controller's door."""
     headers = headers_of(who, cluster, own)
-    with httpx.Client(base_url=guarded.base, trust_env=False, headers=headers) as client:
+    with httpx.Client(base_url=guarded.base, trust_env=False, timeout=30.0, headers=headers) as client:
         sidecar = Sidecar(client, own)
         declared = sidecar.declare()
         if declared.status_code != 200:
@@ -176,7 +176,9 @@ def test_who_may_do_what(guarded: TrackerProcess, cluster: Cluster, own: str, wh
 def test_a_deleted_pod_is_refused(guarded: TrackerProcess, cluster: Cluster) -> None:
     """Its token would verify for an hour more; the controller's word ends it."""
     uid = f"gone-{uuid4()}"
-    with httpx.Client(base_url=guarded.base, trust_env=False, headers=bearer(cluster.token(uid))) as client:
+    with httpx.Client(
+        base_url=guarded.base, trust_env=False, timeout=30.0, headers=bearer(cluster.token(uid))
+    ) as client:
         sidecar = Sidecar(client, uid)
         assert sidecar.declare().status_code == 200
         joined = join_record("matrix", deleted=True)
@@ -188,9 +190,11 @@ def test_a_deleted_pod_is_refused(guarded: TrackerProcess, cluster: Cluster) -> 
 def test_a_pod_cannot_claim_another_namespace(guarded: TrackerProcess, cluster: Cluster) -> None:
     """What the body says of the namespace is not believed: the token's is taken."""
     uid = f"liar-{uuid4()}"
-    with httpx.Client(base_url=guarded.base, trust_env=False, headers=bearer(cluster.token(uid, "other"))) as client:
+    with httpx.Client(
+        base_url=guarded.base, trust_env=False, timeout=30.0, headers=bearer(cluster.token(uid, "other"))
+    ) as client:
         assert Sidecar(client, uid, namespace="ml").declare().status_code == 200
-    stranger = httpx.Client(base_url=guarded.base, trust_env=False, headers=bearer(key_of("stranger")))
+    stranger = httpx.Client(base_url=guarded.base, trust_env=False, timeout=30.0, headers=bearer(key_of("stranger")))
     with stranger:
         # The source is of entity `other`: its admin may write it, which tells whose it is.
         assert Sidecar(stranger, uid, namespace="other", instance="two").declare().status_code == 200
@@ -200,6 +204,8 @@ def test_keys_that_cannot_be_read_are_no_refusal(cluster: Cluster, tmp_path: Pat
     """503 with Retry-After, never 401: the sidecar must try again."""
     arguments = ("--issuer", ISSUER, "--jwks", str(tmp_path / "missing.json"))
     with TrackerProcess(tmp_path / "data", *arguments) as tracker:
-        answer = httpx.get(f"{tracker.base}/api/v1/control/feed", headers=bearer(cluster.token("x")), trust_env=False)
+        answer = httpx.get(
+            f"{tracker.base}/api/v1/control/feed", headers=bearer(cluster.token("x")), trust_env=False, timeout=30.0
+        )
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0

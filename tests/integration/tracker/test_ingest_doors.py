@@ -154,7 +154,7 @@ def test_a_file_is_stored_once(tracker: TrackerProcess, sidecar: Sidecar) -> Non
     assert asked["state"] == "upload"
     assert 0 < asked["expires"] - time.time() <= 900
     # The address is the permission: no key is sent with the bytes.
-    put = httpx.put(tracker.base + asked["url"], content=content, trust_env=False)
+    put = httpx.put(tracker.base + asked["url"], content=content, trust_env=False, timeout=30.0)
     assert put.status_code == 204
     commit = asked["url"].partition("?")[0] + "/commit"
     done = sidecar.client.post(commit)
@@ -350,11 +350,11 @@ def test_a_run_cannot_change_its_entity(tracker: TrackerProcess) -> None:
 def test_metrics_and_health_need_no_key(tracker: TrackerProcess, sidecar: Sidecar) -> None:
     """Sums only, without names."""
     sidecar.append(wire.body(wire.stream("secret-stream-name"), wire.data("secret-stream-name", 0, 0, b"x" * 100)))
-    shown = httpx.get(tracker.base + "/metrics", trust_env=False).text
+    shown = httpx.get(tracker.base + "/metrics", trust_env=False, timeout=30.0).text
     assert float(shown.partition("\noutrider_tracker_append_raw_bytes_total ")[2].split()[0]) >= 100
     assert "secret-stream-name" not in shown
-    assert httpx.get(tracker.base + "/healthz", trust_env=False).status_code == 200
-    assert httpx.get(tracker.base + "/readyz", trust_env=False).status_code == 200
+    assert httpx.get(tracker.base + "/healthz", trust_env=False, timeout=30.0).status_code == 200
+    assert httpx.get(tracker.base + "/readyz", trust_env=False, timeout=30.0).status_code == 200
 
 
 def test_no_secret_reaches_the_log(tracker: TrackerProcess, sidecar: Sidecar) -> None:
@@ -362,7 +362,10 @@ def test_no_secret_reaches_the_log(tracker: TrackerProcess, sidecar: Sidecar) ->
     asked = upload(sidecar, b"12345").json()["url"]
     sidecar.client.put(asked, content=b"toolong")
     httpx.get(
-        tracker.base + "/api/v1/control/feed", headers={"Authorization": "Bearer wrong-key-wrong-key"}, trust_env=False
+        tracker.base + "/api/v1/control/feed",
+        headers={"Authorization": "Bearer wrong-key-wrong-key"},
+        trust_env=False,
+        timeout=30.0,
     )
     text = tracker.log.read_text()
     assert '"event": "refused"' in text

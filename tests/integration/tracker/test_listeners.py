@@ -65,8 +65,15 @@ def test_a_changed_certificate_is_used_and_connections_live_on(tmp_path: Path) -
         assert shown_name(port) == "first"
         pinned = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
         headers = {"Authorization": tracker.client.headers["Authorization"]}
+        # By itself the client gives a connection up that was quiet for 5 s: as long as the tracker's look may take.
+        kept = httpx.Limits(keepalive_expiry=None)
         with httpx.Client(
-            base_url=f"https://localhost:{port}", verify=pinned, headers=headers, trust_env=False
+            base_url=f"https://localhost:{port}",
+            verify=pinned,
+            headers=headers,
+            limits=kept,
+            trust_env=False,
+            timeout=30.0,
         ) as client:
             sidecar = Sidecar(client, "pod-1")
             assert sidecar.declare().status_code == 200
@@ -98,7 +105,9 @@ def test_the_first_start_prints_a_key_that_works(tmp_path: Path) -> None:
         match = re.search(r"user admin is ([0-9a-f]{40}) ", first)
         assert match is not None
         headers = {"Authorization": f"Bearer {match.group(1)}"}
-        assert httpx.get(f"{base}/api/v1/control/feed", headers=headers, trust_env=False).status_code == 200
+        assert (
+            httpx.get(f"{base}/api/v1/control/feed", headers=headers, trust_env=False, timeout=30.0).status_code == 200
+        )
         process.terminate()
         assert process.wait(60) == 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -116,7 +125,12 @@ def test_a_user_is_added_beside_a_running_tracker(tmp_path: Path, capsys: pytest
             match = re.search(r"API key: ([0-9a-f]{40})", capsys.readouterr().out)
             assert match is not None
             headers = {"Authorization": f"Bearer {match.group(1)}"}
-            assert httpx.get(f"{tracker.base}/api/v1/control/feed", headers=headers, trust_env=False).status_code == 200
+            assert (
+                httpx.get(
+                    f"{tracker.base}/api/v1/control/feed", headers=headers, trust_env=False, timeout=30.0
+                ).status_code
+                == 200
+            )
 
 
 WRONG = {

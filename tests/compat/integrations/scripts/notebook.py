@@ -18,7 +18,10 @@ LEFT = [
 shown = {}
 for name, cells in (("finished", FINISHED), ("left", LEFT)):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    client = NotebookClient(notebook, timeout=120, kernel_name="python3")
+    # It has half of this to end by itself, and is killed then, with what its run has not sent.
+    client.create_kernel_manager().shutdown_wait_time = 120
+    client.execute()
     nbformat.write(notebook, f"{name}.ipynb")
     shown[name] = [
         "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+import psutil
 
 from outrider_operator.kube.api import JOBS, PODS, RUNS, NotFound, Object
 from outrider_operator.kube.client import Client
@@ -190,18 +191,10 @@ class Stage:
         await self.until(f"Job {name} is gone", gone)
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
-
-
 class Controller:
     """The real process ``outrider-operator controller``, on one namespace."""
 
     def __init__(self, kubeconfig: Path, namespace: str, log: Path, *flags: str, lease: str = "") -> None:
-        self._port = free_port()
         self.lease = lease or f"outrider-{uuid.uuid4().hex[:6]}"
         self._log = log
         self._argv = [
@@ -213,7 +206,7 @@ class Controller:
             f"--namespace={namespace}",
             f"--watch-namespaces={namespace}",
             f"--lease={self.lease}",
-            f"--listen=127.0.0.1:{self._port}",
+            "--listen=127.0.0.1:0",
             *flags,
         ]
         self.process: asyncio.subprocess.Process | None = None
@@ -240,8 +233,12 @@ class Controller:
             return await self.process.wait()
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+    def url(self) -> str | None:
+        """Its address, once it listens: a port that was only chosen for it may be another's by then."""
+        assert self.process is not None
+        found = psutil.Process(self.process.pid).net_connections("tcp")
+        ports = (each.laddr.port for each in found if each.status == psutil.CONN_LISTEN)
+        return next((f"http://127.0.0.1:{port}" for port in ports), None)
 
     def log(self) -> str:
         return self._log.read_text()

@@ -156,6 +156,9 @@ def api(api_cluster: Cluster) -> Iterator[httpx.Client]:
 def injected(namespace: Namespace, api: httpx.Client, webhook: WebhookProcess) -> Iterator[Namespace]:
     """A namespace whose pods the API server shows to the webhook, and where "restricted" is enforced."""
     namespace.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce=restricted")
+    careless = {"metadata": {"generateName": "probe-"}, "spec": {"containers": [{"name": "train", "image": "i"}]}}
+    # Admission learns of a label a moment after that is stored.
+    until("restricted is enforced", lambda: create(api, namespace.name, careless).status_code == 403)
     with called(namespace, api, webhook):
         yield namespace
 

@@ -153,7 +153,7 @@ def ca_of_a_new_pod(webhook: WebhookProcess, trusted: str) -> str:
     context = ssl.create_default_context(cadata=trusted)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # a leaf this old may have ended; here only the answer matters
-    answer = httpx.post(webhook.url("/inject/pod"), json=REVIEW, verify=context, trust_env=False).json()
+    answer = httpx.post(webhook.url("/inject/pod"), json=REVIEW, verify=context, timeout=30, trust_env=False).json()
     patch = json.loads(base64.b64decode(answer["response"]["patch"]))
     (containers,) = [operation["value"] for operation in patch if operation["path"] == "/spec/initContainers"]
     return next(str(item["value"]) for item in containers[0]["env"] if item["name"] == "OUTRIDER_CA")

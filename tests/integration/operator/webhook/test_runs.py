@@ -362,7 +362,8 @@ def test_a_forged_submitter_is_refused_where_nothing_stamps_it(
 def test_the_garbage_collector_is_not_asked(guarded: Runs, namespace: Namespace) -> None:
     """It only removes a finalizer; if it were asked for rights over Jobs, a foreground deletion would hang."""
     assert guarded.create(make_run()).status_code == 201
-    namespace.kubectl("delete", "run", "resnet", "--cascade=foreground", "--timeout=30s", timeout=60)
+    # Kubernetes' garbage collector looks for new kinds of owners only every half minute.
+    namespace.kubectl("delete", "run", "resnet", "--cascade=foreground", "--timeout=90s", timeout=120)
 
 
 def test_a_person_without_rights_over_jobs_may_annotate_but_not_change_the_spec(

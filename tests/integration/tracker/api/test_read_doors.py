@@ -182,19 +182,19 @@ class TestEveryDoor:
 class TestWhoMay:
     def test_a_wrong_key_is_401(self, served: Served) -> None:
         for sent in ({}, {"Authorization": f"Bearer {'f' * 40}"}, {"Cookie": "outrider_session=YWRh.99999999999.AAAA"}):
-            response = httpx.get(f"{served.url}/api/v1/runs", headers=sent)
+            response = httpx.get(f"{served.url}/api/v1/runs", headers=sent, timeout=30.0)
             assert response.status_code == 401
             assert response.json()["error"]["code"] == "unauthenticated"
 
     def test_a_session_works_and_cannot_be_forged(self, served: Served, failed: Failed) -> None:
-        with httpx.Client(base_url=served.url) as client:
+        with httpx.Client(base_url=served.url, timeout=30.0) as client:
             answer = client.post("/api/v1/session", json={"key": "b" * 40})
             assert answer.json()["user"] == {"name": "ada", "admin": False, "entities": ["ada", "vision"]}
             assert client.get(failed[0]).status_code == 200
             token = client.cookies["outrider_session"]
             for at in (3, len(token) // 2, len(token) - 2):
                 forged = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
-                response = httpx.get(f"{served.url}{failed[0]}", cookies={"outrider_session": forged})
+                response = httpx.get(f"{served.url}{failed[0]}", cookies={"outrider_session": forged}, timeout=30.0)
                 assert response.status_code == 401, at
 
     @pytest.mark.parametrize("rest", ["", "/ranks", "/streams", "/series", "/series/data?key=loss", "/files"])
@@ -277,7 +277,7 @@ class TestDownloads:
         assert "sandbox" in response.headers["content-security-policy"]
         assert response.headers["content-disposition"].startswith('attachment; filename="_img src_x')
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @example(name=ACCEPTED[0])
     @example(name=ACCEPTED[1])
     @given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\x00"), min_size=1, max_size=60))

@@ -158,7 +158,10 @@ def test_an_address_is_for_one_thing(wire: Wire, bare: httpx.Client) -> None:
 def test_addresses_follow_the_way_the_client_came(tracker: TrackerProcess) -> None:
     """A pod reaches the tracker by another name than a browser does."""
     headers = {"Host": "tracker.outrider.svc:8443", "X-Forwarded-Host": "evil.example.com"}
-    with httpx.Client(base_url=tracker.base, auth=("api", KEY), trust_env=False) as client, Wire(tracker) as wire:
+    with (
+        httpx.Client(base_url=tracker.base, auth=("api", KEY), trust_env=False, timeout=30.0) as client,
+        Wire(tracker) as wire,
+    ):
         run = wire.begin()
         body = {
             "query": CREATE_FILES,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.sdk import environment
+from tests.compat.sdk import DEADLINE, environment
 from tests.integration.tracker.process import TrackerProcess
 from tests.integration.tracker.wandb_read.door import Door
 from tools.sdk_venvs import RELEASES, python_of
@@ -67,7 +67,7 @@ def test_reads_of_the_client(tracker: TrackerProcess, tmp_path: Path, release: s
         env=environment(tmp_path, tracker.base),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=DEADLINE,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -20,6 +20,8 @@ class MemoryTracker:
         """The feed's next question is answered with 410."""
         self.away = False
         self.refuse_sources_without_run = True
+        self.refused = ""
+        """Why a Run's record is refused; empty: it is taken."""
         self._said = asyncio.Event()
 
     def _check(self) -> None:
@@ -34,6 +36,8 @@ class MemoryTracker:
 
     async def put_run(self, run_id: str, record: Mapping[str, Any]) -> str:
         self._check()
+        if self.refused:
+            raise TrackerRefused(400, "frame", self.refused)
         self.runs[run_id] = record
         return f"/team/p/runs/{run_id}"
 

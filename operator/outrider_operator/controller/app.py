@@ -88,12 +88,15 @@ class App:
     def _context(
         self, client: Client, certificates: Certificates, tracker: Tracker | None, elector: Elector
     ) -> Context:
+        def look_at(name: str) -> None:
+            for run in self._store.runs.values():
+                if run_id(run.name, run.uid, auto=run.auto) == name:
+                    self._queue.add(run_key(run))
+
         def shown(name: str, url: str) -> None:
             if url and context.urls.get(name) != url:
                 context.urls[name] = url
-                for run in self._store.runs.values():
-                    if run_id(run.name, run.uid, auto=run.auto) == name:
-                        self._queue.add(run_key(run))
+                look_at(name)
 
         def answered(why: str) -> None:
             if feed is not None:
@@ -104,7 +107,7 @@ class App:
             store=self._store,
             queue=self._queue,
             book=Book(),
-            outbox=Outbox(tracker, shown, answered),
+            outbox=Outbox(tracker, shown, answered, look_at),
             now=time.time,
             injection=certificates.injection,
             retention=self._settings.retention,

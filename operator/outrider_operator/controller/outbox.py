@@ -32,16 +32,23 @@ OutKey = tuple[str, str]
 
 
 class Outbox:
-    """Sends records. For one event loop; ``on_url`` is told where a Run is shown."""
+    """Sends records. For one event loop.
+
+    ``on_url`` is told where a Run is shown, ``on_refusal`` of which Run the refusal is another one than before.
+    """
 
     def __init__(
-        self, tracker: Tracker | None, on_url: Callable[[str, str], None], on_answer: Callable[[str], None]
+        self,
+        tracker: Tracker | None,
+        on_url: Callable[[str, str], None],
+        on_answer: Callable[[str], None],
+        on_refusal: Callable[[str], None],
     ) -> None:
-        self._tracker, self._on_url, self._on_answer = tracker, on_url, on_answer
+        self._tracker, self._on_url, self._on_answer, self._on_refusal = tracker, on_url, on_answer, on_refusal
         self._queue: WorkQueue[OutKey] = WorkQueue(longest=RETRY_WITHIN)
         self._wanted: dict[OutKey, Mapping[str, Any]] = {}
         self._taken: dict[OutKey, str] = {}
-        self._refused: set[OutKey] = set()
+        self._refused: dict[OutKey, str] = {}
 
     def put_run(self, run_id: str, record: Mapping[str, Any]) -> None:
         """Tell the tracker of a Run."""
@@ -71,6 +78,10 @@ class Outbox:
         """Drop what is known about a key that will not come again, once it was taken."""
         if (kind, name) not in self._wanted:
             self._taken.pop((kind, name), None)
+
+    def refusal(self, run_id: str) -> str:
+        """Why the tracker does not take a Run's record; empty where it does, or has not been asked."""
+        return self._refused.get(("run", run_id), "")
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -103,16 +114,14 @@ class Outbox:
             return
         except TrackerRefused as error:
             # Its Run may not be there yet, or this tracker cannot take such a record: kept, shown and offered again.
-            self._refused.add(key)
-            REFUSED.set(len(self._refused))
+            self._judged(key, str(error))
             wait = self._queue.failed(key) if error.status in {404, 409} else REFUSED_AGAIN
             self._queue.add_after(key, wait)
             log.warning("the tracker refused %s %s, next try in %.1f s: %s", kind, name, wait, error)
             self._on_answer("")
             return
         self._queue.succeeded(key)
-        self._refused.discard(key)
-        REFUSED.set(len(self._refused))
+        self._judged(key, "")
         self._taken[key] = _digest(record)
         if self._wanted.get(key) == record:
             del self._wanted[key]
@@ -120,6 +129,16 @@ class Outbox:
             self._queue.add(key)
         WAITING.set(len(self._wanted))
         self._on_answer("")
+
+    def _judged(self, key: OutKey, refusal: str) -> None:
+        """Keep why a key is refused, or that it no longer is."""
+        before = self._refused.pop(key, "")
+        if refusal:
+            self._refused[key] = refusal
+        REFUSED.set(len(self._refused))
+        kind, name = key
+        if kind == "run" and refusal != before:
+            self._on_refusal(name)
 
 
 def _digest(record: Mapping[str, Any]) -> str:

@@ -188,6 +188,7 @@ async def _observe(context: Context, run: RunView, workload: JobView | PodView |
         collection=book.collections.get(run_id),
         heard=frozenset(uid for uid in uids if uid in book.heard),
         tracker_away=book.away,
+        record_refused=context.outbox.refusal(run_id),
         warnings=book.warnings(uids),
         refusal=look.refusal,
         untracked=look.untracked,

@@ -111,6 +111,7 @@ def collecting(
     collection: Collection | None,
     heard: frozenset[str],
     tracker_away: str,
+    record_refused: str,
     warnings: Sequence[tuple[str, str]],
     now: float,
 ) -> Said:
@@ -121,10 +122,17 @@ def collecting(
         collection: the tracker's newest answer; None before the first.
         heard: pod UIDs that the tracker has heard of.
         tracker_away: why the tracker cannot be asked; empty where it answers.
+        record_refused: why the tracker does not take the Run's record; empty where it does.
         warnings: (code, message) that sidecars and wrappers sent, newest last.
         now: Unix seconds.
 
     """
+    if record_refused and not tracker_away:
+        message = (
+            f"the tracker refuses this Run's record: {record_refused}. It keeps what the pods send, and shows nothing "
+            "of this Run until what it names is changed."
+        )
+        return Said(COLLECTING, "False", "RunRefused", message)
     if not pods:
         return Said(COLLECTING, "Unknown", "NoPods", "the workload has no pods yet")
     by_uid = {p.uid: p for p in pods}

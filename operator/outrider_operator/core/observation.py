@@ -28,6 +28,8 @@ class Observation:
     collection: Collection | None = None
     heard: frozenset[str] = frozenset()
     tracker_away: str = ""
+    record_refused: str = ""
+    """Why the tracker does not take the Run's record."""
     warnings: tuple[tuple[str, str], ...] = ()
     refusal: Refusal | None = None
     untracked: Untracked | None = None

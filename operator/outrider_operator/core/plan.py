@@ -250,6 +250,7 @@ def _status(
             collection=seen.collection,
             heard=seen.heard,
             tracker_away=seen.tracker_away,
+            record_refused=seen.record_refused,
             warnings=seen.warnings,
             now=seen.now,
         ),

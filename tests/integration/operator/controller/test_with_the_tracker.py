@@ -15,8 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from outrider_operator.kube.api import Object, Resource
+from outrider_operator.kube.api import RUNS, Object, Resource
 from tests.integration.operator.controller.acting import Controller, Stage, job
+from tests.integration.operator.controller.test_made_jobs import run
 
 Make = Callable[..., Controller]
 ACCOUNTS = Resource("", "v1", "serviceaccounts")
@@ -213,6 +214,29 @@ async def _exit_is_told(stage: Stage, tracker: Tracker, job_name: str) -> float:
     assert failure["lastWords"] == ["Traceback (most recent call last):", "ValueError: step 20"]
     assert status["ranks"]["summary"] == "3/4"
     return took
+
+
+async def test_a_run_that_the_tracker_does_not_take_says_so_until_it_is_changed(
+    stage: Stage, controllers: Make, tracker: Tracker
+) -> None:
+    """The API server takes a config of any depth, the tracker does not."""
+    await controllers(f"--tracker-url={tracker.url}", f"--token-file={tracker.token_file}").start()
+    deep: Object = {}
+    for _ in range(100):
+        deep = {"in": deep}
+    await stage.client.create(RUNS, stage.namespace, run("deep", config=deep))
+    status = await stage.status("deep", "the refusal", lambda s: _reason(s, "Collecting") == "RunRefused")
+    (said,) = [c for c in status["conditions"] if c["type"] == "Collecting"]
+    assert said["status"] == "False"
+    assert "config" in said["message"]
+    assert not status.get("url")
+    flat = {"spec": {"config": {"in": 1}}}
+    await stage.client.merge(RUNS, stage.namespace, "deep", flat)
+    await stage.status("deep", "its address", lambda s: s.get("url") and _reason(s, "Collecting") != "RunRefused")
+
+
+def _reason(status: Object, kind: str) -> str:
+    return next((str(c["reason"]) for c in status.get("conditions", ()) if c["type"] == kind), "")
 
 
 def _said(status: Object) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 
 from outrider_operator.controller.feed import Feed
 from outrider_operator.controller.outbox import Outbox
+from outrider_operator.kube.api import PODS, RUNS
 from tests.fakeapi.watch_server import until
 from tests.unit.operator.controller.world import World, ended, running
 
@@ -28,7 +29,9 @@ EXIT = {**START, "type": "rank.exit", "code": 1, "ts": 1_795_262_409.0}
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     made = World()
-    made.context.outbox = Outbox(made.tracker, lambda name, url: made.context.urls.update({name: url}), lambda _: None)
+    made.context.outbox = Outbox(
+        made.tracker, lambda name, url: made.context.urls.update({name: url}), lambda _: None, made.look_at
+    )
     job = made.job("ddp")
     made.pod(job, "ddp-0", **running())
     await made.settle()
@@ -99,8 +102,6 @@ async def test_a_tracker_that_is_away_holds_up_nothing(world: World) -> None:
     await until("the outbox is empty", lambda: world.context.outbox.empty)
     world.tracker.away = True
     await until("the outage is known", lambda: bool(world.context.book.away))
-    from outrider_operator.kube.api import PODS
-
     world.api.change(PODS, "team", "ddp-0", lambda pod: pod["status"].update(ended(1)))
     await world.settle()
     (run,) = world.runs().values()
@@ -125,7 +126,7 @@ async def test_what_was_taken_is_not_sent_again() -> None:
         return await put(run_id, record)  # type: ignore[arg-type]
 
     world.tracker.put_run = counted  # type: ignore[method-assign]
-    outbox = Outbox(world.tracker, lambda *_: None, lambda _: None)
+    outbox = Outbox(world.tracker, lambda *_: None, lambda _: None, lambda _: None)
     task = asyncio.create_task(outbox.run())
     for _ in range(3):
         outbox.put_run("r", {"state": "Running"})
@@ -137,10 +138,31 @@ async def test_what_was_taken_is_not_sent_again() -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_record_that_the_tracker_refuses_is_on_its_run(world: World) -> None:
+    """With the tracker's sentence; and no more once another record of it was taken."""
+    await until("the outbox is empty", lambda: world.context.outbox.empty)
+    (name,) = world.runs()
+    world.tracker.refused = "config is nested more than 64 levels deep"
+    world.api.change(RUNS, "team", name, lambda run: run["spec"].update(notes="one"))
+    await world.settle()
+    await until("it is refused", lambda: bool(world.context.outbox.refusal(name)))
+    await world.settle()
+    said = {c["type"]: c for c in world.runs()[name]["status"]["conditions"]}["Collecting"]
+    assert (said["status"], said["reason"]) == ("False", "RunRefused")
+    assert world.tracker.refused in said["message"]
+    world.tracker.refused = ""
+    world.api.change(RUNS, "team", name, lambda run: run["spec"].update(notes="two"))
+    await world.settle()
+    await until("it is taken", lambda: not world.context.outbox.refusal(name))
+    await world.settle()
+    said = {c["type"]: c for c in world.runs()[name]["status"]["conditions"]}["Collecting"]
+    assert said["reason"] != "RunRefused"
+
+
 async def test_a_join_that_comes_before_its_run_is_offered_again() -> None:
     """Refused with 404 at first; nothing is lost."""
     world = World()
-    outbox = Outbox(world.tracker, lambda *_: None, lambda _: None)
+    outbox = Outbox(world.tracker, lambda *_: None, lambda _: None, lambda _: None)
     task = asyncio.create_task(outbox.run())
     outbox.put_source(UID, {"run": "r"})
     await asyncio.sleep(0)

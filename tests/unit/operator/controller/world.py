@@ -7,7 +7,7 @@ from outrider_operator.controller.context import Context, QueueKey
 from outrider_operator.controller.outbox import Outbox
 from outrider_operator.controller.queue import WorkQueue
 from outrider_operator.controller.run_pass import run_pass
-from outrider_operator.controller.store import Store
+from outrider_operator.controller.store import Store, run_key
 from outrider_operator.controller.workload_pass import workload_pass
 from outrider_operator.core.observed import pod_view
 from outrider_operator.core.retention import Retention
@@ -38,7 +38,7 @@ class World:
             store=self.store,
             queue=self.queue,
             book=Book(),
-            outbox=Outbox(self.tracker, lambda _name, _url: None, lambda _why: None),
+            outbox=Outbox(self.tracker, lambda _name, _url: None, lambda _why: None, self.look_at),
             now=lambda: self.now,
             injection=lambda: None,
             retention=self.retention,
@@ -58,6 +58,11 @@ class World:
                 self.store.pod_changed(self.store.pods.get(view.uid), view)
         for old in [p for p in self.store.pods.values() if p.uid not in seen and not p.gone]:
             self.store.pod_changed(old, None)
+
+    def look_at(self, _name: str) -> None:
+        """What a Run's pass depends on has changed: all are due."""
+        for run in self.store.runs.values():
+            self.queue.add(run_key(run))
 
     async def settle(self) -> None:
         """Passes until nothing is left to do now."""

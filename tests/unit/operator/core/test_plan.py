@@ -205,6 +205,21 @@ CONDITIONS: dict[str, tuple[Observation, str, tuple[str, str]]] = {
         "Collecting",
         ("Unknown", "TrackerUnreachable"),
     ),
+    "a record that the tracker refuses": (
+        seen(pod(0, sidecar=TALKS), record_refused="400 frame: config is nested more than 64 levels deep"),
+        "Collecting",
+        ("False", "RunRefused"),
+    ),
+    "a refused record, before there are pods": (
+        seen(record_refused="400 frame"),
+        "Collecting",
+        ("False", "RunRefused"),
+    ),
+    "a record that was refused by a tracker that is away": (
+        seen(pod(0), record_refused="400 frame", tracker_away="connection refused"),
+        "Collecting",
+        ("Unknown", "TrackerUnreachable"),
+    ),
     "a path that no sidecar sees": (
         seen(pod(0, sidecar=TALKS), warnings=(("PathNotVisible", "mount it"),)),
         "Collecting",

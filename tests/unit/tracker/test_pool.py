@@ -104,7 +104,7 @@ def test_while_it_is_crowded_each_caller_has_one_thread() -> None:
 def test_who_waits_lets_the_next_one_begin() -> None:
     """So that commits of one caller's jobs are made together; but it does not get hold of all threads this way."""
     pool = FairPool(8, "test", 1)
-    gate, lock = threading.Event(), threading.Lock()
+    gate, moment, lock = threading.Event(), threading.Event(), threading.Lock()
     begun = computing = most = 0
 
     def job() -> None:
@@ -113,6 +113,8 @@ def test_who_waits_lets_the_next_one_begin() -> None:
             begun += 1
             computing += 1
             most = max(most, computing)
+        moment.wait(0.005)  # in which another one of this caller's would begin, if it might
+        with lock:
             computing -= 1
         with waiting():
             gate.wait(SECONDS)

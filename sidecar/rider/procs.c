@@ -266,9 +266,7 @@ void procs_scan(struct procs *p, void (*found)(void *, const struct rank_facts *
     for (size_t i = 0; changed && i < count; i++) {
         struct proc *now = &list[i], *before = find(p->list, p->count, now->pid);
         now->below = below(list, count, now, p->self);
-        if (!now->below)
-            continue;
-        if (now->pid == p->child && !p->child_began)
+        if (!now->below || (now->pid == p->child && !p->child_began))
             continue;
         if (before && before->started == now->started && (before->image == now->image || now->image == 1)) {
             now->pair = before->pair;

@@ -55,8 +55,7 @@ export function useLog(read: LogReader, generation: number | undefined): Log {
   const [following, setFollowing] = useState(true);
   const [jumps, setJumps] = useState(0);
   const latest = useRef<LogWindow | null>(null);
-  const busy = useRef(false);
-  const newest = useRef(0);
+  const underWay = useRef<object | null>(null);
   const pin = generation === undefined ? {} : { generation };
   const pinned = useRef(pin);
 
@@ -67,26 +66,22 @@ export function useLog(read: LogReader, generation: number | undefined): Log {
   }, []);
 
   /** One call beside the tail; it takes the place of one that has no answer yet, which then counts no more. */
-  const call = useCallback((work: (current: () => boolean) => Promise<void>) => {
-    newest.current += 1;
-    const mine = newest.current;
-    const current = () => newest.current === mine;
-    busy.current = true;
-    work(current)
-      .catch((problem: unknown) => {
-        if (current()) setError(problem instanceof Error ? problem : new Error(String(problem)));
-      })
-      .finally(() => {
-        if (current()) busy.current = false;
-      });
-  }, []);
-
-  /** The same where nothing is under way: scrolling fires many events for one page. */
-  const once = useCallback(
-    (work: (current: () => boolean) => Promise<void>) => {
-      if (!busy.current) call(work);
+  const call = useCallback(
+    (query: LinesQuery, take: (answer: Lines) => void) => {
+      const mine = {};
+      underWay.current = mine;
+      read(query)
+        .then((answer) => {
+          if (underWay.current === mine) take(answer);
+        })
+        .catch((problem: unknown) => {
+          if (underWay.current === mine) setError(problem instanceof Error ? problem : new Error(String(problem)));
+        })
+        .finally(() => {
+          if (underWay.current === mine) underWay.current = null;
+        });
     },
-    [call],
+    [read],
   );
 
   useEffect(() => {
@@ -117,39 +112,36 @@ export function useLog(read: LogReader, generation: number | undefined): Log {
 
   const earlier = useCallback(() => {
     const at = latest.current;
-    if (!at || at.start <= 0) return;
-    once(async (current) => {
-      const answer = await read({ before: at.start, limit: PAGE, generation: at.generation });
+    // Scrolling fires many events for one page.
+    if (underWay.current || !at || at.start <= 0) return;
+    call({ before: at.start, limit: PAGE, generation: at.generation }, (answer) => {
       const now = latest.current;
-      if (now && current()) put(prepended(now, answer));
+      if (now) put(prepended(now, answer));
     });
-  }, [read, once, put]);
+  }, [call, put]);
 
   const later = useCallback(() => {
     const at = latest.current;
-    if (!at) return;
-    once(async (current) => {
-      const answer = await read({ from: resume(at).from, limit: PAGE, generation: at.generation });
+    if (underWay.current || !at) return;
+    call({ from: resume(at).from, limit: PAGE, generation: at.generation }, (answer) => {
       const now = latest.current;
-      if (!now || !current()) return;
+      if (!now) return;
       put(appended(now, answer));
       if (answer.end <= now.end) setFollowing(true);
     });
-  }, [read, once, put]);
+  }, [call, put]);
 
   const seek = useCallback(
     (to: { from: number } | "start" | "end") => {
       setFollowing(false);
-      call(async (current) => {
-        const where = to === "end" ? { last: PAGE } : { from: to === "start" ? 0 : to.from, limit: PAGE };
-        const answer = await read({ ...where, ...pinned.current });
-        if (!current()) return;
+      const where = to === "end" ? { last: PAGE } : { from: to === "start" ? 0 : to.from, limit: PAGE };
+      call({ ...where, ...pinned.current }, (answer) => {
         put(opened(typeof to === "string" ? answer : fromWholeLine(answer)));
         setJumps((count) => count + 1);
         if (to === "end") setFollowing(true);
       });
     },
-    [read, call, put],
+    [call, put],
   );
 
   return { window, error, following, jumps, follow: setFollowing, earlier, later, seek };

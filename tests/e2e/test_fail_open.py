@@ -14,12 +14,12 @@ from outrider_sidecar import contract
 from tests.e2e import faults, light
 from tests.e2e.kube import Obj
 from tests.e2e.product import Product
+from tests.tries import Tries
 from tools.demo import ready
 from tools.demo.release import NAMESPACE
 
 SCRIPT = "echo begun; sleep 1; echo ended; exit 7"
 LATER = 3.0  # seconds
-PAIRS = 3
 
 
 def broken_collector(pod: Obj, *command: str) -> None:
@@ -50,14 +50,13 @@ def alike(product: Product, ns: str, treated: Obj) -> None:
 
     A shared machine may hold any one pod up; what we break would hold up all three.
     """
-    starts: list[tuple[float, float]] = []
-    while not starts or (starts[-1][0] > starts[-1][1] + LATER and len(starts) < PAIRS):
-        late, end = light.run_to_end(product.kube, ns, renamed(treated, len(starts)))
-        control, control_end = light.run_to_end(product.kube, ns, renamed(light.pod("control", SCRIPT), len(starts)))
+    tries = Tries(LATER)
+    for number in tries:
+        late, end = light.run_to_end(product.kube, ns, renamed(treated, number))
+        control, control_end = light.run_to_end(product.kube, ns, renamed(light.pod("control", SCRIPT), number))
         assert (end["exitCode"], end["phase"], end["reason"]) == (7, "Failed", "Error")
         assert (control_end["exitCode"], control_end["phase"], control_end["reason"]) == (7, "Failed", "Error")
-        starts.append((late, control))
-    assert late <= control + LATER, f"first lines after these seconds, each beside its control's: {starts}"
+        tries.took(late - control)
 
 
 def renamed(pod: Obj, number: int) -> Obj:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.sidecar.conftest import Pod, until
 from tests.integration.sidecar.double import Double, RefusedError, parse
+from tests.tries import Tries
 
 
 class Writer:
@@ -160,18 +161,17 @@ def test_gone_for_good_ends_in_time_with_exact_loss(pod: Pod, double: Double, ho
     for name, file in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(os.urandom(sizes[name]))
-    took: list[float] = []
-    while not took or (min(took) >= 2.0 and len(took) < 3):  # a busy machine may hold up one end, not each
+    tries = Tries(2.0)
+    for _ in tries:
         pod.start(OUTRIDER_LINGER="0")
         until((pod.volume / "sidecar" / "cursors.json").exists)
         began = time.monotonic()
         words = pod.end()
-        took.append(time.monotonic() - began)
+        tries.took(time.monotonic() - began)
         own = (pod.volume / "sidecar" / "events.jsonl").stat().st_size
         assert words["unsentBytes"] == sum(sizes.values()) + own
         assert words["streams"] == sizes | {"sidecar/events": own}
         assert words["lostBytes"] == 0
-    assert min(took) < 2.0
 
 
 def test_linger_waits_for_a_tracker_that_comes_back_and_no_longer(pod: Pod, double: Double) -> None:

@@ -82,18 +82,27 @@ def test_small_volume_gets_no_torchrun_files_and_a_warning(small: Volume) -> Non
     assert small.event("warning")["code"] == "LittleSpace"
 
 
-def test_after_a_full_volume_the_file_goes_on_with_whole_lines(small: Volume) -> None:
-    """Room comes back: the torn line is ended, and the next whole line follows."""
-    filler = small.root / "containers" / "filler"
-    code = f"""
+def filled(volume: Volume) -> str:
+    """The beginning of a program: the volume is full but for 16 KiB, until it calls `make_room`."""
+    filler = str(volume.root / "containers" / "filler")
+    return f"""
 import os, time
-fd = os.open({str(filler)!r}, os.O_WRONLY | os.O_CREAT)
+fd = os.open({filler!r}, os.O_WRONLY | os.O_CREAT)
 try:
     while True: os.write(fd, b'x' * 4096)
 except OSError: os.truncate(fd, os.fstat(fd).st_size - 16384)
+def make_room():
+    os.unlink({filler!r}); os.close(fd)
+"""
+
+
+def test_after_a_full_volume_the_file_goes_on_with_whole_lines(small: Volume) -> None:
+    """Room comes back: the torn line is ended, and the next whole line follows."""
+    code = f"""
+{filled(small)}
 end = time.monotonic() + 15
 print('y' * 200000)
-os.unlink({str(filler)!r}); os.close(fd)
+make_room()
 n = 0
 while time.monotonic() < end and not os.path.exists({str(small.root / "stop")!r}):
     os.write(1, b'after %d\\n' % n); n += 1
@@ -113,18 +122,13 @@ while time.monotonic() < end and not os.path.exists({str(small.root / "stop")!r}
 
 def test_a_torn_line_stays_alone_however_seldom_there_are_others(small: Volume) -> None:
     """Lines that come one at a time: the first while the volume is full, the next when there is room again."""
-    filler = small.root / "containers" / "filler"
     code = f"""
-import os, time
-fd = os.open({str(filler)!r}, os.O_WRONLY | os.O_CREAT)
-try:
-    while True: os.write(fd, b'x' * 4096)
-except OSError: os.truncate(fd, os.fstat(fd).st_size - 16384)
+{filled(small)}
 os.write(1, b'y' * 200000 + b'\\n')
 time.sleep(1.3)  # longer than the rider waits until it tries again
 os.write(1, b'while it is full\\n')
 time.sleep(.3)
-os.unlink({str(filler)!r}); os.close(fd)
+make_room()
 for n in range(30):
     os.write(1, b'after %d\\n' % n)
     time.sleep(.1)

@@ -189,8 +189,10 @@ function ConditionsCard({ run, now }: { run: Run; now: number }) {
         <tbody>
           {conditions.map((condition) => (
             <tr key={condition.type}>
-              <th scope="row">{condition.type}</th>
-              <td>{condition.status}</td>
+              <th scope="row" className="nowrap">
+                {condition.type}
+              </th>
+              <td className="nowrap">{condition.status}</td>
               <td>
                 {condition.reason} {condition.message ? <span className="muted">{condition.message}</span> : null}
               </td>
